@@ -1,0 +1,2 @@
+//! The `aether` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Moves what waits in an outbox through an MQTT session, and removes it on PUBACK only.

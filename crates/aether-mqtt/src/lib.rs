@@ -1,0 +1,1 @@
+//! One mutual-TLS MQTT session with acknowledged publishes, behind a small seam.

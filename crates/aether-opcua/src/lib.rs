@@ -1,0 +1,1 @@
+//! Sigils served over OPC UA.

@@ -1,0 +1,1 @@
+//! A device identity from AWS IoT Core fleet provisioning by claim.

@@ -1,0 +1,1 @@
+//! Variables of a plant with type, bounds, access, quality and events.

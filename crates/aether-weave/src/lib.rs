@@ -1,0 +1,1 @@
+//! Periodic async tasks with an absolute schedule and honest timing.
