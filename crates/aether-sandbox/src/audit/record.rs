@@ -1,0 +1,160 @@
+//! What one decision of the sandbox looks like, in memory and as a line of JSON.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::{CertificateId, CertificateKind};
+
+/// One decision of the sandbox: who asked for what, and which rule answered.
+///
+/// Never holds a payload, a key or an ownership token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AuditRecord {
+    /// When it was decided.
+    pub at: SystemTime,
+    /// What was asked for.
+    pub event: AuditEvent,
+    /// What was decided.
+    pub decision: AuditDecision,
+    /// Number of the network connection, counted from 1 at each start of the sandbox.
+    pub connection: u64,
+    /// Address of the client.
+    pub peer: Option<SocketAddr>,
+    /// MQTT client id, known from CONNECT on.
+    pub client_id: Option<String>,
+    /// Id of the certificate the client showed, refused ones included.
+    pub certificate_id: Option<CertificateId>,
+    /// What the certificate is; unknown ones have none.
+    pub certificate_kind: Option<CertificateKind>,
+    /// Topic name or topic filter the decision is about.
+    pub topic: Option<String>,
+    /// The policy statement that decided, when one matched. A denial without a statement is the
+    /// default: nothing allowed it.
+    pub decided_by: Option<StatementRef>,
+    /// Why, where no policy statement says it: a limit, a protocol rule, a provisioning error.
+    pub reason: Option<String>,
+}
+
+impl AuditRecord {
+    /// The record as one JSON object, the form of a line in `DIR/audit.jsonl`.
+    ///
+    /// Keys: `at` (RFC 3339, UTC, microseconds), `event`, `decision`, `connection`, and where
+    /// known `peer`, `client_id`, `certificate_id`, `certificate_kind`, `topic`, `policy`,
+    /// `statement` (index in the policy, from 0), `reason`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut line = Map::new();
+        let at = DateTime::<Utc>::from(self.at).to_rfc3339_opts(SecondsFormat::Micros, true);
+        line.insert("at".into(), json!(at));
+        line.insert("event".into(), json!(self.event.as_str()));
+        line.insert("decision".into(), json!(self.decision.as_str()));
+        line.insert("connection".into(), json!(self.connection));
+        let mut known = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                line.insert(key.into(), value);
+            }
+        };
+        known("peer", self.peer.map(|peer| json!(peer.to_string())));
+        known("client_id", self.client_id.as_ref().map(|id| json!(id)));
+        known("certificate_id", self.certificate_id.as_ref().map(|id| json!(id.as_str())));
+        known("certificate_kind", self.certificate_kind.map(|kind| json!(kind.as_str())));
+        known("topic", self.topic.as_ref().map(|topic| json!(topic)));
+        known("policy", self.decided_by.as_ref().map(|by| json!(by.policy)));
+        known("statement", self.decided_by.as_ref().map(|by| json!(by.statement)));
+        known("reason", self.reason.as_ref().map(|reason| json!(reason)));
+        Value::Object(line).to_string()
+    }
+}
+
+/// What a decision was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuditEvent {
+    /// A TLS handshake; recorded when it is refused.
+    TlsHandshake,
+    /// An MQTT CONNECT.
+    Connect,
+    /// A PUBLISH by a client.
+    Publish,
+    /// One filter of a SUBSCRIBE.
+    Subscribe,
+    /// A delivery to a client; recorded when it is denied.
+    Receive,
+    /// `CreateKeysAndCertificate`, after its publish was allowed.
+    CreateKeysAndCertificate,
+    /// `RegisterThing`, after its publish was allowed.
+    RegisterThing,
+    /// The end of a connection that had been accepted.
+    Disconnect,
+}
+
+impl AuditEvent {
+    /// The word used in the decision log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TlsHandshake => "tls-handshake",
+            Self::Connect => "connect",
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Receive => "receive",
+            Self::CreateKeysAndCertificate => "create-keys-and-certificate",
+            Self::RegisterThing => "register-thing",
+            Self::Disconnect => "disconnect",
+        }
+    }
+}
+
+impl fmt::Display for AuditEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuditDecision {
+    /// It was let through.
+    Allowed,
+    /// It was refused.
+    Denied,
+}
+
+impl AuditDecision {
+    /// The word used in the decision log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+impl fmt::Display for AuditDecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One statement of one policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct StatementRef {
+    /// Name of the policy: the stem of its file in `DIR/policies`.
+    pub policy: String,
+    /// Index of the statement in the document, from 0.
+    pub statement: usize,
+}
+
+impl fmt::Display for StatementRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "statement {} of policy {}", self.statement, self.policy)
+    }
+}
