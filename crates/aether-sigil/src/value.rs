@@ -53,10 +53,8 @@ macro_rules! value_types {
                 }
 
                 fn from_value(value: &Value) -> Option<Self> {
-                    // `Value` has one more arm than this as soon as it has two variants.
                     match value {
                         Value::$variant(inner) => Some(From::from(inner.clone())),
-                        #[expect(clippy::wildcard_enum_match_arm, reason = "every other type is the wrong one")]
                         _ => None,
                     }
                 }

@@ -1,5 +1,7 @@
 //! Every read and write makes one event; refused writes change nothing and make none.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::{Arc, Mutex};
 
 use aether_sigil::{
