@@ -1,0 +1,1 @@
+//! Files that are either there whole or not at all.
