@@ -113,7 +113,7 @@ const GATE: &[Step] = &[
     Step {
         name: "tests",
         about: "unit and integration tests, and the foreign witnesses",
-        needs: &[Tool::Nextest, Tool::MosquittoClients, Tool::OpenSsl, Tool::Asyncua],
+        needs: suite::TOOLS,
         run: suite::run,
         fix: "run one test alone with `cargo nextest run -p CRATE NAME`, the witnesses with `cargo xtask witness`",
     },

@@ -8,17 +8,14 @@ use crate::workspace::{Workspace, capture, run};
 
 /// Fails on a dependency that stands in a `Cargo.toml` and nowhere in that crate's source.
 pub(crate) fn unused_dependencies(workspace: &Workspace) -> anyhow::Result<()> {
-    let machete = tools::path_of(workspace, Tool::Machete)?;
     // With metadata, since a library's name may differ from its package's (async-opcua is `opcua`).
-    let folders = ["crates", "tests", "xtask"];
-    run(workspace.program(machete, ["--with-metadata"]).args(folders))
+    let arguments = ["--with-metadata", "crates", "tests", "xtask"];
+    run(&mut tools::cargo_command(workspace, Tool::Machete, &arguments)?)
 }
 
 /// Holds the whole tree against the bans, licences and sources of `deny.toml`.
 pub(crate) fn deny(workspace: &Workspace) -> anyhow::Result<()> {
-    let deny = tools::path_of(workspace, Tool::Deny)?;
-    run(&mut workspace
-        .program(deny, ["--locked", "--workspace", "--all-features", "check", "bans", "licenses", "sources"]))
+    check(workspace, &["bans", "licenses", "sources"])
 }
 
 /// Fails on a known vulnerability, if the database of advisories can be had.
@@ -26,8 +23,7 @@ pub(crate) fn deny(workspace: &Workspace) -> anyhow::Result<()> {
 /// Fetching and checking are two commands: a database that cannot be reached is said aloud and let
 /// through, an advisory found is a failure, and the one cannot be taken for the other.
 pub(crate) fn advisories(workspace: &Workspace) -> anyhow::Result<()> {
-    let deny = tools::path_of(workspace, Tool::Deny)?;
-    let mut fetch = workspace.program(&deny, ["fetch", "db"]);
+    let mut fetch = tools::cargo_command(workspace, Tool::Deny, &["fetch", "db"])?;
     let fetched = capture(fetch.env("GIT_TERMINAL_PROMPT", "0"))?;
     if !fetched.succeeded {
         let Some(cause) = unreachable(&fetched.stderr) else {
@@ -38,7 +34,12 @@ pub(crate) fn advisories(workspace: &Workspace) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    run(&mut workspace.program(&deny, ["--locked", "--workspace", "--all-features", "check", "advisories"]))
+    check(workspace, &["advisories"])
+}
+
+fn check(workspace: &Workspace, what: &[&str]) -> anyhow::Result<()> {
+    let common = ["--locked", "--workspace", "--all-features", "check"];
+    run(tools::cargo_command(workspace, Tool::Deny, &common)?.args(what))
 }
 
 /// Why the database could not be fetched; `None` when what `cargo-deny fetch` said is another matter.

@@ -15,6 +15,7 @@ mod debian;
 pub(crate) mod python;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
@@ -59,20 +60,37 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
 pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()> {
     debian::ensure(workspace, tools)?;
     for &tool in tools {
-        match tool {
-            Tool::Nextest => crates_io::NEXTEST.ensure(workspace),
-            Tool::Machete => crates_io::MACHETE.ensure(workspace),
-            Tool::Deny => crates_io::DENY.ensure(workspace),
-            Tool::Asyncua => python::ensure(workspace),
-            Tool::MosquittoClients | Tool::OpenSsl => Ok(()),
+        if let Some(program) = program(tool) {
+            program.ensure(workspace)
+        } else if tool == Tool::Asyncua {
+            python::ensure(workspace)
+        } else {
+            Ok(())
         }
         .with_context(|| format!("could not install {tool:?}"))?;
     }
     Ok(())
 }
 
+/// `cargo NAME` with these arguments, for a tool that adds a command to cargo.
+pub(crate) fn cargo_command(workspace: &Workspace, tool: Tool, arguments: &[&str]) -> anyhow::Result<Command> {
+    let path = path_of(workspace, tool)?;
+    let program = program(tool).with_context(|| format!("{tool:?} is no command of cargo's"))?;
+    Ok(program.command(workspace, &path, arguments))
+}
+
+/// What a tool is called on crates.io, if it comes from there.
+fn program(tool: Tool) -> Option<&'static crates_io::Program> {
+    match tool {
+        Tool::Nextest => Some(&crates_io::NEXTEST),
+        Tool::Machete => Some(&crates_io::MACHETE),
+        Tool::Deny => Some(&crates_io::DENY),
+        Tool::MosquittoClients | Tool::OpenSsl | Tool::Asyncua => None,
+    }
+}
+
 /// Where an installed tool is.
-pub(crate) fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
+fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
     let found = match tool {
         Tool::Nextest => crates_io::NEXTEST.find(workspace)?,
         Tool::Machete => crates_io::MACHETE.find(workspace)?,

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a program that talks to the person who ran it")]
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -138,8 +138,13 @@ fn texts(value: &Value) -> anyhow::Result<Vec<String>> {
     list(value).iter().map(|value| text(value).map(str::to_owned)).collect()
 }
 
+/// The cargo that runs this program, or the one on the `PATH` when none does.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
 fn clean_cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(cargo());
     without_own_variables(&mut command);
     command
 }

@@ -2,10 +2,11 @@
 #![expect(clippy::print_stdout, reason = "a program that talks to the person who ran it")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::workspace::{Workspace, capture, run};
+use crate::workspace::{Workspace, capture, cargo, run};
 
 /// A program that is a package on crates.io.
 #[derive(Debug)]
@@ -14,8 +15,6 @@ pub(super) struct Program {
     name: &'static str,
     /// What is installed; a later patch release found on the machine is taken as well.
     version: Version,
-    /// How to ask it for its version.
-    ask: &'static [&'static str],
     /// Options of `cargo install` besides the usual ones.
     options: &'static [&'static str],
 }
@@ -26,15 +25,13 @@ type Version = (u32, u32, u32);
 pub(super) const NEXTEST: Program = Program {
     name: "cargo-nextest",
     version: (0, 9, 143),
-    ask: &["nextest", "--version"],
     // Without the part that updates itself, which is half of what there is to compile.
     options: &["--no-default-features", "--features", "default-no-update"],
 };
 
-pub(super) const MACHETE: Program =
-    Program { name: "cargo-machete", version: (0, 9, 2), ask: &["--version"], options: &[] };
+pub(super) const MACHETE: Program = Program { name: "cargo-machete", version: (0, 9, 2), options: &[] };
 
-pub(super) const DENY: Program = Program { name: "cargo-deny", version: (0, 20, 2), ask: &["--version"], options: &[] };
+pub(super) const DENY: Program = Program { name: "cargo-deny", version: (0, 20, 2), options: &[] };
 
 /// Compile time matters more than speed here: the gate runs each of these programs for seconds.
 const QUICK_TO_COMPILE: [(&str, &str); 4] = [
@@ -57,6 +54,8 @@ impl Program {
         command
             .arg("--root")
             .arg(tools_root()?)
+            // An older one of ours has to give way.
+            .arg("--force")
             // One folder for all of them: they share a good part of what they are built from.
             .arg("--target-dir")
             .arg(workspace.target.join("tools"))
@@ -81,10 +80,21 @@ impl Program {
         Ok(None)
     }
 
+    /// The program at `path` with these arguments, called as `cargo NAME ARGUMENTS…` would call it.
+    ///
+    /// Cargo passes its own path in `CARGO` and the name again as the first argument; a program may
+    /// rely on either.
+    pub(super) fn command(&self, workspace: &Workspace, path: &Path, arguments: &[&str]) -> Command {
+        let name = self.name.strip_prefix("cargo-").unwrap_or(self.name);
+        let mut command = workspace.program(path, [name]);
+        command.args(arguments).env("CARGO", cargo());
+        command
+    }
+
     /// Tells whether the program at `path` runs and says a fitting version.
     fn fits(&self, workspace: &Workspace, path: &Path) -> bool {
         // One that cannot be started is as good as none.
-        capture(&mut workspace.program(path, self.ask))
+        capture(&mut self.command(workspace, path, &["--version"]))
             .is_ok_and(|answer| answer.succeeded && version_in(&answer.stdout).is_some_and(|found| self.takes(found)))
     }
 
