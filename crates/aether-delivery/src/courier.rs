@@ -1,0 +1,227 @@
+//! Keeps one session alive and the outbox flowing through it.
+
+use std::{sync::Arc, time::Duration};
+
+use aether_mqtt::{Backoff, ConnectError, ConnectOptions, Connector, Session, Topic};
+use aether_outbox::{Outbox, Stats};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{pace::Pace, pump::Pump};
+
+/// A session that lasted this long counts as stable: the next loss starts the back-off anew.
+const STABLE: Duration = Duration::from_secs(30);
+
+/// Carries what waits in an [`Outbox`] to one topic of one broker.
+#[derive(Debug)]
+pub struct Courier;
+
+impl Courier {
+    /// Starts to describe a courier: how it connects, where it publishes, what it carries.
+    pub fn builder(
+        connector: Arc<dyn Connector>,
+        options: ConnectOptions,
+        topic: Topic,
+        outbox: Arc<Outbox>,
+    ) -> CourierBuilder {
+        let reconnect = Backoff::new(Duration::from_secs(1), Duration::from_secs(120));
+        CourierBuilder { connector, options, topic, outbox, window: 100, pace: Pace::UNLIMITED, reconnect }
+    }
+}
+
+/// Describes a courier before it starts.
+#[must_use = "a builder does nothing until `start` is called"]
+pub struct CourierBuilder {
+    connector: Arc<dyn Connector>,
+    options: ConnectOptions,
+    topic: Topic,
+    outbox: Arc<Outbox>,
+    window: usize,
+    pace: Pace,
+    reconnect: Backoff,
+}
+
+impl CourierBuilder {
+    /// Most publishes without a PUBACK. Default: 100. Range: 1 to 100, the most that AWS IoT Core
+    /// allows; other numbers are moved to the nearer end.
+    pub fn window(mut self, publishes: usize) -> Self {
+        self.window = publishes.clamp(1, aether_mqtt::MAX_UNACKNOWLEDGED);
+        self
+    }
+
+    /// Most publishes per second. Default: [`Pace::UNLIMITED`].
+    pub const fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// How long to wait between attempts to connect. Default: 1 s doubling to 120 s, full jitter.
+    pub const fn reconnect(mut self, backoff: Backoff) -> Self {
+        self.reconnect = backoff;
+        self
+    }
+
+    /// Starts the courier in a task on the current tokio runtime.
+    ///
+    /// # Panics
+    ///
+    /// Called outside a tokio runtime.
+    pub fn start(self) -> RunningCourier {
+        let (link, link_seen) = watch::channel(Link::Down);
+        let (outbox, stop) = (Arc::clone(&self.outbox), Stop::default());
+        let task = tokio::spawn(Worker { settings: self, link, stop: stop.clone() }.run());
+        RunningCourier { link: link_seen, outbox, stop, task }
+    }
+}
+
+impl std::fmt::Debug for CourierBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("CourierBuilder");
+        debug.field("endpoint", self.options.endpoint()).field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// Whether there is a connection to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there is a connection or there is none")]
+pub enum Link {
+    /// The broker accepted the connection.
+    Up,
+    /// There is no connection; the courier is trying.
+    Down,
+}
+
+/// A courier at work. Dropping it ends it at once; what is not acknowledged stays in the outbox.
+#[derive(Debug)]
+pub struct RunningCourier {
+    link: watch::Receiver<Link>,
+    outbox: Arc<Outbox>,
+    stop: Stop,
+    task: JoinHandle<()>,
+}
+
+/// The two ways to end: send what waits and say goodbye, or say goodbye.
+#[derive(Clone, Debug, Default)]
+struct Stop {
+    /// No new attempts to connect; end once the outbox is empty.
+    drain: CancellationToken,
+    /// End now, saying goodbye.
+    now: CancellationToken,
+}
+
+impl RunningCourier {
+    /// Returns whether there is a connection now.
+    pub fn link(&self) -> Link {
+        *self.link.borrow()
+    }
+
+    /// Waits until there is a connection; returns at once where there is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub async fn link_up(&self) {
+        // The sender lives as long as the task, which ends only after this courier was stopped.
+        let _ = self.link.clone().wait_for(|link| *link == Link::Up).await;
+    }
+
+    /// Sends what waits, as far as that is possible within `within` and without a new attempt to
+    /// connect, says goodbye to the broker and ends. Returns how the outbox was left.
+    pub async fn stop(mut self, within: Duration) -> Stats {
+        let deadline = Instant::now() + within;
+        self.stop.drain.cancel();
+        if timeout_at(deadline, &mut self.task).await.is_err() {
+            self.stop.now.cancel();
+            // The goodbye has a bound of its own, so the task ends.
+            let _ = timeout(2 * GOODBYE, &mut self.task).await;
+        }
+        self.outbox.stats()
+    }
+}
+
+impl Drop for RunningCourier {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Longest time that the MQTT DISCONNECT may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+struct Worker {
+    settings: CourierBuilder,
+    link: watch::Sender<Link>,
+    stop: Stop,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut bucket = self.settings.pace.start(Instant::now());
+        while let Some(session) = self.connect().await {
+            let connected_at = Instant::now();
+            self.link.send_replace(Link::Up);
+            info!(endpoint = %self.settings.options.endpoint(), client_id = %self.settings.options.client_id(), "connected");
+            let CourierBuilder { topic, outbox, window, .. } = &self.settings;
+            let pump = Pump { session: &*session, topic, outbox, window: *window, bucket: &mut bucket };
+            let ended = tokio::select! {
+                ended = pump.run() => ended,
+                () = self.may_end() => {
+                    session.disconnect(GOODBYE).await;
+                    self.link.send_replace(Link::Down);
+                    return;
+                }
+            };
+            self.link.send_replace(Link::Down);
+            if connected_at.elapsed() >= STABLE {
+                self.settings.reconnect.reset();
+            }
+            let retry_in = self.settings.reconnect.next_random_delay();
+            warn!(reason = %ended, ?retry_in, "connection lost");
+            if self.pause(retry_in).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Tries until there is a session; `None` once the courier is to stop.
+    async fn connect(&mut self) -> Option<Box<dyn Session>> {
+        loop {
+            let attempt = self.settings.connector.connect(&self.settings.options);
+            let cause: ConnectError = tokio::select! {
+                outcome = attempt => match outcome {
+                    Ok(session) => return Some(session),
+                    Err(cause) => cause,
+                },
+                () = self.stop.drain.cancelled() => return None,
+            };
+            let retry_in = self.settings.reconnect.next_random_delay();
+            warn!(error = &cause as &dyn std::error::Error, ?retry_in, "could not connect");
+            self.pause(retry_in).await?;
+        }
+    }
+
+    /// Waits; `None` where the courier is to stop instead.
+    async fn pause(&self, time: Duration) -> Option<()> {
+        tokio::select! {
+            () = sleep(time) => Some(()),
+            () = self.stop.drain.cancelled() => None,
+        }
+    }
+
+    /// Resolves once the courier may say goodbye.
+    async fn may_end(&self) {
+        let drained = async {
+            self.stop.drain.cancelled().await;
+            self.settings.outbox.wait_empty().await;
+        };
+        tokio::select! {
+            () = drained => {}
+            () = self.stop.now.cancelled() => {}
+        }
+    }
+}
