@@ -2,11 +2,15 @@
 
 mod audit;
 mod ca;
+mod disk;
 mod error;
 mod files;
 mod id;
 mod key;
 mod observer;
+mod pki;
+mod policy;
+mod random;
 mod registry;
 mod sandbox;
 

@@ -1,0 +1,184 @@
+//! Reads an X.509 certificate, version 1 or 3, and checks what one certificate says of another.
+//!
+//! rustls's own path building refuses version 1, which is what `openssl x509 -req` writes and what
+//! AWS takes. So the few checks the sandbox needs are made here, over the raw bytes.
+
+use std::time::SystemTime;
+
+use rustls::SignatureScheme;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, pem::PemObject};
+use x509_parser::asn1_rs::{Any, FromDer};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Version;
+
+/// Why bytes are not a certificate the sandbox can judge, or why it judged against one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum X509Error {
+    #[error("bytes are not one X.509 certificate")]
+    Malformed,
+    #[error("certificate is not valid yet")]
+    NotYetValid,
+    #[error("certificate has expired")]
+    Expired,
+    #[error("signature algorithm is not one AWS IoT Core takes")]
+    UnsupportedAlgorithm,
+    #[error("signature does not fit the issuer's key")]
+    BadSignature,
+}
+
+/// What the sandbox needs to know of one certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate {
+    der: Vec<u8>,
+    subject: String,
+    subject_raw: Vec<u8>,
+    issuer_raw: Vec<u8>,
+    not_before: i64,
+    not_after: i64,
+    signer: bool,
+    key: SubjectKey,
+    signed: Vec<u8>,
+    signature_algorithm: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// The public key of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SubjectKey {
+    /// The whole `SubjectPublicKeyInfo`.
+    pub(crate) spki: Vec<u8>,
+    /// Content of its `AlgorithmIdentifier`.
+    pub(crate) algorithm: Vec<u8>,
+    /// Content of its `subjectPublicKey` bit string.
+    pub(crate) key: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads exactly one certificate.
+    pub(crate) fn parse(der: &[u8]) -> Result<Self, X509Error> {
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| X509Error::Malformed)?;
+        if !rest.is_empty() || parsed.tbs_certificate.signature != parsed.signature_algorithm {
+            return Err(X509Error::Malformed);
+        }
+        let (signed, signature_algorithm) = signed_parts(der).ok_or(X509Error::Malformed)?;
+        let may_sign = match parsed.version() {
+            // A version 1 certificate cannot say that it is a CA; it is one when it is registered.
+            X509Version::V1 | X509Version::V2 => true,
+            X509Version::V3 | X509Version(_) => parsed.is_ca(),
+        };
+        Ok(Self {
+            der: der.to_vec(),
+            subject: parsed.subject().to_string(),
+            subject_raw: parsed.subject().as_raw().to_vec(),
+            issuer_raw: parsed.issuer().as_raw().to_vec(),
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+            signer: may_sign,
+            key: SubjectKey::parse(parsed.public_key().raw)?,
+            signed: signed.to_vec(),
+            signature_algorithm: signature_algorithm.to_vec(),
+            signature: parsed.signature_value.as_ref().to_vec(),
+        })
+    }
+
+    /// Reads the one certificate of a PEM text.
+    pub(crate) fn parse_pem(pem: &[u8]) -> Result<Self, X509Error> {
+        let mut found = CertificateDer::pem_slice_iter(pem);
+        match (found.next(), found.next()) {
+            (Some(Ok(der)), None) => Self::parse(&der),
+            (Some(_) | None, _) => Err(X509Error::Malformed),
+        }
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Subject, for people to read.
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    pub(crate) fn key(&self) -> &SubjectKey {
+        &self.key
+    }
+
+    /// Whether it may sign other certificates.
+    pub(crate) fn may_sign(&self) -> bool {
+        self.signer
+    }
+
+    /// Checks the validity period.
+    pub(crate) fn check_dates(&self, now: SystemTime) -> Result<(), X509Error> {
+        let now = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .ok()
+            .and_then(|since| i64::try_from(since.as_secs()).ok())
+            .and_then(|seconds| ASN1Time::from_timestamp(seconds).ok())
+            .map_or(0, |time| time.timestamp());
+        match now {
+            now if now < self.not_before => Err(X509Error::NotYetValid),
+            now if now > self.not_after => Err(X509Error::Expired),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this certificate names `issuer` as its issuer.
+    pub(crate) fn names_issuer(&self, issuer: &Self) -> bool {
+        self.issuer_raw == issuer.subject_raw
+    }
+
+    /// Checks that `issuer`'s key made the signature of this certificate.
+    pub(crate) fn check_signature(&self, issuer: &Self) -> Result<(), X509Error> {
+        let algorithm = client_signature_algorithms()
+            .find(|algorithm| {
+                algorithm.signature_alg_id().as_ref() == self.signature_algorithm
+                    && algorithm.public_key_alg_id().as_ref() == issuer.key.algorithm
+            })
+            .ok_or(X509Error::UnsupportedAlgorithm)?;
+        algorithm
+            .verify_signature(&issuer.key.key, &self.signed, &self.signature)
+            .map_err(|_| X509Error::BadSignature)
+    }
+}
+
+impl SubjectKey {
+    fn parse(spki: &[u8]) -> Result<Self, X509Error> {
+        let parts = || {
+            let (_, whole) = Any::from_der(spki).ok()?;
+            let (rest, algorithm) = Any::from_der(whole.data).ok()?;
+            let (_, bits) = Any::from_der(rest).ok()?;
+            // The first byte of a bit string counts its unused bits; keys use whole bytes.
+            let key = bits.data.strip_prefix(&[0])?;
+            Some((algorithm.data.to_vec(), key.to_vec()))
+        };
+        let (algorithm, key) = parts().ok_or(X509Error::Malformed)?;
+        Ok(Self { spki: spki.to_vec(), algorithm, key })
+    }
+}
+
+/// The bytes that were signed, and the content of the signature's `AlgorithmIdentifier`.
+fn signed_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, whole) = Any::from_der(der).ok()?;
+    let (rest, _) = Any::from_der(whole.data).ok()?;
+    let signed = &whole.data[..whole.data.len() - rest.len()];
+    let (_, algorithm) = Any::from_der(rest).ok()?;
+    Some((signed, algorithm.data))
+}
+
+/// The signature algorithms AWS takes on client certificates and that ring can check: RSA and
+/// ECDSA with SHA-256, SHA-384 and SHA-512 (sheet, 1.5). No SHA-1, no Ed25519.
+pub(crate) fn client_signature_algorithms()
+-> impl Iterator<Item = &'static dyn SignatureVerificationAlgorithm> {
+    supported()
+        .mapping
+        .iter()
+        .filter(|(scheme, _)| *scheme != SignatureScheme::ED25519)
+        .flat_map(|(_, algorithms)| algorithms.iter().copied())
+}
+
+fn supported() -> WebPkiSupportedAlgorithms {
+    rustls::crypto::ring::default_provider().signature_verification_algorithms
+}
