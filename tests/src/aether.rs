@@ -1,0 +1,247 @@
+//! The `aether` program as its users start it: a sandbox, and a gateway with its settings file.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::program::{Program, free_port};
+
+/// Longest wait for a program to be ready: a start makes RSA keys, on a machine that may be busy.
+const START: Duration = Duration::from_secs(60);
+
+/// `aether` with these arguments.
+///
+/// The program is the one in `AETHER_BIN`, which the gate sets; without it, cargo is asked to build it.
+///
+/// # Panics
+///
+/// When it cannot be built.
+#[must_use]
+#[track_caller]
+pub fn aether<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| match std::env::var_os("AETHER_BIN") {
+        Some(given) => given.into(),
+        None => build(),
+    });
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+/// Builds the program into the target directory that this test was built into.
+fn build() -> PathBuf {
+    let target = target_directory();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--locked", "--package", "aether-cli", "--bin", "aether", "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.is_ok_and(|status| status.success()), "could not build the program `aether`");
+    target.join("debug").join("aether")
+}
+
+/// The target directory, from where this test lies: `TARGET/debug/deps/TEST`.
+pub(crate) fn target_directory() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    test.ancestors().nth(3).expect("a test lies in TARGET/debug/deps").to_owned()
+}
+
+/// A certificate and its private key, as files.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "two paths, put together by tests")]
+pub struct Identity {
+    /// The certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+/// `aether sandbox up` on a loopback port.
+#[derive(Debug)]
+pub struct Sandbox {
+    program: Program,
+    directory: PathBuf,
+    port: u16,
+}
+
+impl Sandbox {
+    /// Starts one on `directory` and waits until it takes connections.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    #[must_use]
+    #[track_caller]
+    pub fn up(directory: impl Into<PathBuf>) -> Self {
+        let (directory, port) = (directory.into(), free_port());
+        let mut command = aether(["sandbox", "up", "--dir"]);
+        command.arg(&directory).args(["--listen", &format!("127.0.0.1:{port}")]);
+        let program = Program::start(&mut command);
+        program.wait_until("sandbox that listens", START, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
+        let sandbox = Self { program, directory, port };
+        for file in [sandbox.ca(), sandbox.claim().key, sandbox.observer().key] {
+            assert!(file.is_file(), "the sandbox listens without having written {}", file.display());
+        }
+        sandbox
+    }
+
+    /// The running program.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Its state directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The port it listens on, at the loopback address.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The root its server certificate stands under.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.directory.join("ca.pem")
+    }
+
+    /// The claim certificate it made for devices.
+    #[must_use]
+    pub fn claim(&self) -> Identity {
+        self.identity("claim")
+    }
+
+    /// The operator's certificate, which may subscribe to everything and publish nothing.
+    #[must_use]
+    pub fn observer(&self) -> Identity {
+        self.identity("observer")
+    }
+
+    fn identity(&self, name: &str) -> Identity {
+        Identity {
+            certificate: self.directory.join(format!("{name}.pem")),
+            key: self.directory.join(format!("{name}.key")),
+        }
+    }
+
+    /// The decisions it has logged, oldest first.
+    ///
+    /// # Panics
+    ///
+    /// When the log is there and not readable as JSON lines.
+    #[must_use]
+    #[track_caller]
+    pub fn decisions(&self) -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(self.directory.join("audit.jsonl")).unwrap_or_default();
+        // The last line may be only half written.
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        whole.lines().map(parse).collect()
+    }
+}
+
+/// The settings of an `aether run`: one Sigil and one Weave that polls it, as in the specification's example.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    directory: PathBuf,
+    opc_ua_port: u16,
+    cloud_port: u16,
+    root_ca: PathBuf,
+    claim: Identity,
+}
+
+impl Gateway {
+    /// A gateway that keeps its settings and its state in `directory` and provisions at `sandbox`.
+    #[must_use]
+    #[track_caller]
+    pub fn new(directory: impl Into<PathBuf>, sandbox: &Sandbox) -> Self {
+        Self {
+            directory: directory.into(),
+            opc_ua_port: free_port(),
+            cloud_port: sandbox.port(),
+            root_ca: sandbox.ca(),
+            claim: sandbox.claim(),
+        }
+    }
+
+    /// Shows another claim certificate than the sandbox's own.
+    #[must_use]
+    pub fn claim(mut self, claim: Identity) -> Self {
+        self.claim = claim;
+        self
+    }
+
+    /// Looks for the cloud on another port.
+    #[must_use]
+    pub fn cloud_port(mut self, port: u16) -> Self {
+        self.cloud_port = port;
+        self
+    }
+
+    /// Where OPC UA clients find it.
+    #[must_use]
+    pub fn opc_ua_url(&self) -> String {
+        format!("opc.tcp://127.0.0.1:{}", self.opc_ua_port)
+    }
+
+    /// Writes the settings and starts `aether run` with them.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written or the program not be started.
+    #[must_use]
+    #[track_caller]
+    pub fn run(&self) -> Program {
+        let file = self.directory.join("aether.toml");
+        fs::create_dir_all(&self.directory).expect("a directory for the gateway");
+        fs::write(&file, self.settings()).expect("a settings file");
+        Program::start(aether(["run", "--config"]).arg(file))
+    }
+
+    /// The settings in TOML.
+    fn settings(&self) -> String {
+        let mut text = String::new();
+        let (url, port) = (self.opc_ua_url(), self.cloud_port);
+        let [root_ca, cert, key] = [&self.root_ca, &self.claim.certificate, &self.claim.key].map(|path| path.display());
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            r#"opc_ua_url = "{url}"
+state_dir = "state"
+
+[aws_iot]
+endpoint = "localhost"
+port = {port}
+root_ca = "{root_ca}"
+template_name = "Aether"
+claim_cert = "{cert}"
+claim_key = "{key}"
+
+[aws_iot.template_parameters]
+SerialNumber = "P3-00017"
+
+[[sigil]]
+node_id = "ns=2;s=Plant.Temperature"
+initial_value = 25.0
+description = "Process temperature value."
+
+[[weave]]
+label = "temperature-read-poller"
+cycle_time = "250ms"
+read = ["Plant.Temperature"]
+"#
+        );
+        text
+    }
+}
