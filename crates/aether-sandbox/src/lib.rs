@@ -10,9 +10,11 @@ mod key;
 mod observer;
 mod pki;
 mod policy;
+mod provisioning;
 mod random;
 mod registry;
 mod sandbox;
+mod trust;
 
 pub use audit::{AuditDecision, AuditEvent, AuditRecord, AuditStream, StatementRef};
 pub use ca::register_ca;

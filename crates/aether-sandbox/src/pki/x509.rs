@@ -6,7 +6,6 @@
 use std::time::SystemTime;
 
 use rustls::SignatureScheme;
-use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, pem::PemObject};
 use x509_parser::asn1_rs::{Any, FromDer};
 use x509_parser::certificate::X509Certificate;
@@ -132,7 +131,8 @@ impl Certificate {
 
     /// Checks that `issuer`'s key made the signature of this certificate.
     pub(crate) fn check_signature(&self, issuer: &Self) -> Result<(), X509Error> {
-        let algorithm = client_signature_algorithms()
+        let algorithm = client_schemes()
+            .flat_map(|(_, algorithms)| algorithms)
             .find(|algorithm| {
                 algorithm.signature_alg_id().as_ref() == self.signature_algorithm
                     && algorithm.public_key_alg_id().as_ref() == issuer.key.algorithm
@@ -168,17 +168,14 @@ fn signed_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((signed, algorithm.data))
 }
 
-/// The signature algorithms AWS takes on client certificates and that ring can check: RSA and
-/// ECDSA with SHA-256, SHA-384 and SHA-512 (sheet, 1.5). No SHA-1, no Ed25519.
-pub(crate) fn client_signature_algorithms()
--> impl Iterator<Item = &'static dyn SignatureVerificationAlgorithm> {
-    supported()
+/// The signature schemes AWS takes of client certificates and that ring can check: RSA and ECDSA
+/// with SHA-256, SHA-384 and SHA-512 (sheet, 1.5), each with its algorithms. No SHA-1, no Ed25519.
+pub(crate) fn client_schemes()
+-> impl Iterator<Item = (SignatureScheme, &'static [&'static dyn SignatureVerificationAlgorithm])> {
+    rustls::crypto::ring::default_provider()
+        .signature_verification_algorithms
         .mapping
         .iter()
+        .copied()
         .filter(|(scheme, _)| *scheme != SignatureScheme::ED25519)
-        .flat_map(|(_, algorithms)| algorithms.iter().copied())
-}
-
-fn supported() -> WebPkiSupportedAlgorithms {
-    rustls::crypto::ring::default_provider().signature_verification_algorithms
 }
