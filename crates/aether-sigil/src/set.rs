@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{any::AnySigil, definition::SigilId, node_id::NodeId};
 
-/// A fixed set of Sigils in which no NodeId and no key occurs twice.
+/// A set of Sigils in which no NodeId and no key occurs twice.
 #[derive(Debug, Default)]
 pub struct SigilSet {
     sigils: Vec<AnySigil>,
@@ -26,7 +26,12 @@ impl SigilSet {
         Ok(set)
     }
 
-    fn insert(&mut self, sigil: AnySigil) -> Result<(), DuplicateSigil> {
+    /// Adds a Sigil behind those that are there.
+    ///
+    /// # Errors
+    ///
+    /// Its NodeId or key is taken; the error names both, and the set stays as it was.
+    pub fn insert(&mut self, sigil: AnySigil) -> Result<(), DuplicateSigil> {
         let definition = sigil.definition();
         let earlier = self.by_node_id.get(definition.node_id()).or_else(|| self.by_id.get(definition.id()));
         if let Some(&earlier) = earlier {
@@ -51,6 +56,11 @@ impl SigilSet {
     /// Returns the Sigil at this address.
     pub fn by_node_id(&self, node_id: &NodeId) -> Option<&AnySigil> {
         self.by_node_id.get(node_id).map(|&index| &self.sigils[index])
+    }
+
+    /// Returns where in [`as_slice`](Self::as_slice) the Sigil at this address stands.
+    pub fn position(&self, node_id: &NodeId) -> Option<usize> {
+        self.by_node_id.get(node_id).copied()
     }
 
     /// Returns the Sigil with this key.
