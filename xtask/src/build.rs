@@ -6,7 +6,8 @@
 use crate::workspace::{Workspace, run};
 
 pub(crate) fn format(workspace: &Workspace) -> anyhow::Result<()> {
-    run(&mut workspace.cargo(["fmt", "--all", "--check"]))
+    // The names of the files are enough: the way to mend them is the same for all.
+    run(&mut workspace.cargo(["fmt", "--all", "--check", "--", "--files-with-diff"]))
 }
 
 pub(crate) fn clippy(workspace: &Workspace) -> anyhow::Result<()> {

@@ -50,6 +50,7 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
         }
     }
     ensure(workspace, EVERY_TOOL)?;
+    crates_io::clean_up(workspace)?;
     for &tool in EVERY_TOOL {
         println!("    {tool:?}: {}", path_of(workspace, tool)?.display());
     }

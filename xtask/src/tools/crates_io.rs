@@ -58,7 +58,7 @@ impl Program {
             .arg("--force")
             // One folder for all of them: they share a good part of what they are built from.
             .arg("--target-dir")
-            .arg(workspace.target.join("tools"))
+            .arg(build_folder(workspace))
             .args(self.options)
             .envs(QUICK_TO_COMPILE);
         run(&mut command)?;
@@ -101,6 +101,20 @@ impl Program {
     fn takes(&self, found: Version) -> bool {
         (found.0, found.1) == (self.version.0, self.version.1) && found.2 >= self.version.2
     }
+}
+
+/// Where these programs are built.
+fn build_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools")
+}
+
+/// Takes away what was left from building the programs, the better part of a gigabyte.
+pub(super) fn clean_up(workspace: &Workspace) -> anyhow::Result<()> {
+    let folder = build_folder(workspace);
+    if !folder.exists() {
+        return Ok(());
+    }
+    std::fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))
 }
 
 /// Where these programs are kept: a folder of our own in cargo's home, shared by all clones.

@@ -32,8 +32,10 @@ pub(super) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()
             .collect();
         run(&mut workspace.program(words[0], &words[1..]))
     };
-    apt_get(&["update", "--quiet"])?;
-    let install = ["install", "--yes", "--quiet", "--no-install-recommends"];
+    // Another installation may be under way: wait for it rather than fail, at most these seconds.
+    let patiently = ["--quiet", "--option", "DPkg::Lock::Timeout=120"];
+    apt_get(&[&["update"], &patiently[..]].concat())?;
+    let install = [&["install", "--yes", "--no-install-recommends"], &patiently[..]].concat();
     apt_get(&[&install[..], &missing].concat())
 }
 
