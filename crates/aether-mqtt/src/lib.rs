@@ -39,12 +39,15 @@
 //!         tokio::time::sleep(backoff.next_random_delay()).await;
 //!     }
 //! }
-//! # use aether_mqtt::testing::{self, FakeBroker};
+//! # #[cfg(not(feature = "test-util"))]
+//! # fn main() {}
+//! # #[cfg(feature = "test-util")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! # let broker = FakeBroker::new();
-//! # deliver(&broker.connector(), &testing::options("line7-press3"), b"21.5"[..].into()).await;
-//! # assert_eq!(broker.publishes().len(), 1);
+//! #     use aether_mqtt::testing::{self, FakeBroker};
+//! #     let broker = FakeBroker::new();
+//! #     deliver(&broker.connector(), &testing::options("line7-press3"), b"21.5"[..].into()).await;
+//! #     assert_eq!(broker.publishes().len(), 1);
 //! # }
 //! ```
 //!
