@@ -10,6 +10,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
+use crate::pem::PemFault;
+
 /// A client certificate chain and its private key.
 ///
 /// A value of this type is the proof that the certificate and the key can be read and belong together. X.509 v1
@@ -46,9 +48,7 @@ pub enum CredentialsError {
     )]
     NoKey,
     /// The private key cannot be read or is of an unsupported kind.
-    #[error(
-        "the private key cannot be used, expected RSA of at least 2048 bits, ECDSA P-256 or P-384, or Ed25519, without a pass phrase"
-    )]
+    #[error("the private key cannot be used, expected RSA of at least 2048 bits, ECDSA P-256 or P-384, or Ed25519")]
     Key(#[source] Source),
     /// Certificate and key are each readable, but of two different key pairs.
     #[error("the private key does not belong to the certificate{}", of(common_name))]
@@ -74,7 +74,7 @@ impl Credentials {
     pub fn from_pem(certificate_chain_pem: &[u8], private_key_pem: &[u8]) -> Result<Self, CredentialsError> {
         let chain = CertificateDer::pem_slice_iter(certificate_chain_pem)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| CredentialsError::Certificate(Box::new(e)))?;
+            .map_err(|e| CredentialsError::Certificate(Box::new(PemFault::from(e))))?;
         let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| CredentialsError::Certificate(Box::new(e)))?;
         let common_name = parsed.subject().iter_common_name().next().and_then(|cn| cn.as_str().ok()).map(String::from);
@@ -82,9 +82,11 @@ impl Credentials {
         let not_after = system_time(parsed.validity().not_after);
         let spki = parsed.public_key().raw.to_vec();
 
-        let key = PrivateKeyDer::from_pem_slice(private_key_pem).map_err(|e| match e {
-            rustls_pki_types::pem::Error::NoItemsFound => CredentialsError::NoKey,
-            other => CredentialsError::Key(Box::new(other)),
+        let key = PrivateKeyDer::from_pem_slice(private_key_pem).map_err(|e| match PemFault::from(e) {
+            PemFault::NothingFound => CredentialsError::NoKey,
+            fault @ (PemFault::NoEnd | PemFault::BadStart | PemFault::NotBase64 | PemFault::Unreadable) => {
+                CredentialsError::Key(Box::new(fault))
+            }
         })?;
         let key = any_supported_type(&key).map_err(|e| CredentialsError::Key(Box::new(e)))?;
         // rustls would parse the certificate with webpki for this check, which refuses X.509 v1; the raw

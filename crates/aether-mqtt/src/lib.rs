@@ -69,6 +69,7 @@ mod endpoint;
 mod error;
 mod names;
 mod options;
+mod pem;
 mod roots;
 mod rumqtt;
 mod session;

@@ -7,6 +7,8 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::pem::PemFault;
+
 /// The certificate authorities that may vouch for the broker.
 ///
 /// Default: [`mozilla`](Self::mozilla), which holds Amazon's roots. Cheap to clone.
@@ -58,7 +60,7 @@ impl ServerRoots {
         let mut store = RootCertStore::empty();
         for (at, found) in CertificateDer::pem_slice_iter(pem).enumerate() {
             let index = at + 1;
-            let certificate = found.map_err(|e| RootsError::Pem { index, source: Box::new(e) })?;
+            let certificate = found.map_err(|e| RootsError::Pem { index, source: Box::new(PemFault::from(e)) })?;
             store.add(certificate).map_err(|e| RootsError::Certificate { index, source: Box::new(e) })?;
         }
         if store.is_empty() {

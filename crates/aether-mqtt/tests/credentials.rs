@@ -59,6 +59,16 @@ fn what_is_missing_or_unreadable_is_said() {
 }
 
 #[test]
+fn a_key_pasted_into_one_line_is_not_repeated_by_the_error() {
+    let (certificate, _) = pair("x");
+    let error = read(&certificate, "-----BEGIN PRIVATE KEY-----SECRETSECRET\n").unwrap_err();
+    let shown = format!("{error:?} {error} {}", std::error::Error::source(&error).unwrap());
+    assert!(shown.contains("BEGIN line is malformed"), "{shown}");
+    // Neither as text nor as a list of bytes.
+    assert!(!shown.contains("SECRET") && !shown.contains("83, 69"), "{shown}");
+}
+
+#[test]
 fn debug_output_shows_nothing_of_the_key() {
     let (certificate, key) = pair("x");
     let shown = format!("{:?}", read(&certificate, &key).unwrap());

@@ -29,10 +29,12 @@ struct Shared {
 
 #[derive(Default)]
 struct Hooks {
-    connect: Option<Box<dyn FnMut(&ConnectOptions) -> ConnectReaction + Send>>,
-    subscribe: Option<Box<dyn FnMut(&Subscribed) -> SubscribeReaction + Send>>,
-    publish: Option<Box<dyn FnMut(&Published) -> PublishReaction + Send>>,
+    connect: Hook<ConnectOptions, ConnectReaction>,
+    subscribe: Hook<Subscribed, SubscribeReaction>,
+    publish: Hook<Published, PublishReaction>,
 }
+
+type Hook<Question, Reaction> = Option<Box<dyn FnMut(&Question) -> Reaction + Send>>;
 
 #[derive(Default)]
 struct State {
