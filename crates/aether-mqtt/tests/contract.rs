@@ -1,4 +1,5 @@
 //! What every session promises, asked of the real connector and of the fake, so that the fake can be trusted.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Certificates, keys and roots as they come in files.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod support;
 

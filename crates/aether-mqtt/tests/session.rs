@@ -1,4 +1,5 @@
 //! A session against a broker whose every packet the test decides.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod support;
 

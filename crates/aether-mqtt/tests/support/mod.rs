@@ -96,7 +96,7 @@ impl Broker {
     /// Refuses a connection in the TLS handshake, and reads on until the client is gone: closing over unread bytes
     /// would reset the connection, and the alert with it.
     pub(crate) async fn refuse(&self, stream: TcpStream) {
-        let (_, mut stream) = self.acceptor.accept(stream).into_fallible().await.err().expect("the handshake fails");
+        let (_, mut stream) = self.acceptor.accept(stream).into_fallible().await.expect_err("the handshake fails");
         let mut rest = Vec::new();
         // How the client closes is of no interest.
         let _ = soon(stream.read_to_end(&mut rest)).await;
