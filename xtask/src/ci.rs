@@ -161,13 +161,18 @@ pub(crate) fn main(options: &[&str]) -> ExitCode {
         Ok(Request::Run(names)) => {
             let chosen: Vec<&Step> =
                 GATE.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect();
-            run(&chosen)
+            match Workspace::load() {
+                Ok(workspace) => run(&workspace, &chosen),
+                Err(error) => fail(&error, 1),
+            }
         }
-        Err(error) => {
-            println!("error: {error:#}");
-            ExitCode::from(2)
-        }
+        Err(error) => fail(&error, 2),
     }
+}
+
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    println!("error: {error:#}");
+    ExitCode::from(code)
 }
 
 fn parse(options: &[&str]) -> anyhow::Result<Request> {
@@ -198,18 +203,14 @@ fn parse(options: &[&str]) -> anyhow::Result<Request> {
 }
 
 /// Runs the chosen steps until one fails, then tells what passed and how long each took.
-fn run(chosen: &[&Step]) -> ExitCode {
+fn run(workspace: &Workspace, chosen: &[&Step]) -> ExitCode {
     let started = Instant::now();
     let mut times: Vec<(&str, Duration)> = Vec::new();
     let mut failed = false;
     for (position, step) in chosen.iter().enumerate() {
         println!("\n==> {} ({} of {}): {}", step.name, position + 1, chosen.len(), step.about);
         let began = Instant::now();
-        // Loaded anew for each step: a step may be what changes the tree's lock file or tools.
-        let outcome = Workspace::load().and_then(|workspace| {
-            tools::ensure(&workspace, step.needs)?;
-            (step.run)(&workspace)
-        });
+        let outcome = tools::ensure(workspace, step.needs).and_then(|()| (step.run)(workspace));
         let took = began.elapsed();
         times.push((step.name, took));
         match outcome {
