@@ -1,2 +1,34 @@
-//! The `aether` program.
-fn main() {}
+//! The `aether` program: what an operator installs.
+//!
+//! It reads arguments, calls `aether-nexus` and `aether-sandbox`, and prints. Whatever a library
+//! user would miss lives there and not here.
+
+mod args;
+mod demo;
+mod failure;
+mod output;
+mod run;
+mod sandbox;
+mod signals;
+
+use std::process::ExitCode;
+
+use args::{Args, Command, SandboxCommand};
+use clap::Parser;
+use failure::Failure;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    output::start_logging(args.command.log_level());
+    let outcome = match args.command {
+        Command::Demo(options) => demo::demo(options).await,
+        Command::Run(options) => run::run(options).await,
+        Command::Sandbox { command: SandboxCommand::Up(options) } => sandbox::up(options).await,
+        Command::Sandbox { command: SandboxCommand::RegisterCa(options) } => sandbox::register_ca(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use aether_nexus::config::{InvalidDuration, parse_duration};
+use clap::{Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ended as asked
+  1  failed while running; starting again may help
+  2  a setting, an argument or a file has to be changed first
+  3  the cloud refused this device for good
+
+Logging goes to standard error; AETHER_LOG sets the level (error, warn, info, debug, trace).";
+
+/// Turns a machine into a trusted, observable citizen of the cloud.
+#[derive(Debug, Parser)]
+#[command(name = "aether", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the whole of it on this machine: sandbox, provisioning, OPC UA, events arriving.
+    #[command(after_help = "\
+Examples:
+  aether demo                      until Ctrl-C
+  aether demo --for 10s            for ten seconds
+  aether demo --for 10s --json     one JSON object a line, for scripts")]
+    Demo(DemoOptions),
+    /// Runs the gateway that a configuration file describes, until SIGTERM or Ctrl-C.
+    #[command(after_help = "\
+Examples:
+  aether run --config aether.toml
+  AETHER_AWS_IOT_ENDPOINT=localhost aether run --config aether.toml
+
+Every setting is also an environment variable, which wins over the file.")]
+    Run(RunOptions),
+    /// An AWS IoT Core on this machine: mutual TLS, fleet provisioning, policies.
+    Sandbox {
+        #[command(subcommand)]
+        command: SandboxCommand,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoOptions {
+    /// How long to run, such as 10s or 2m; without it, until Ctrl-C.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Print one JSON object a line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the OPC UA server listens; without it port 4840 of this machine, or a free port where
+    /// that is taken.
+    #[arg(long, value_name = "URL")]
+    pub(crate) opc_ua_url: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunOptions {
+    /// The configuration file; docs/aether.example.toml shows every key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print the stages as one JSON object a line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    /// Runs a sandbox until SIGTERM or Ctrl-C.
+    #[command(after_help = "\
+Examples:
+  aether sandbox up --dir sandbox
+  mosquitto_sub -h localhost -p 8883 --cafile sandbox/ca.pem \\
+      --cert sandbox/observer.pem --key sandbox/observer.key -q 1 -v -t '#'")]
+    Up(UpOptions),
+    /// Admits a customer CA: certificates under it work as claim certificates from then on.
+    #[command(after_help = "\
+Example:
+  aether sandbox register-ca --dir sandbox customer-ca.pem
+
+A sandbox that runs on the directory takes notice without a restart.")]
+    RegisterCa(RegisterCaOptions),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpOptions {
+    /// Directory of the sandbox's state; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8883")]
+    pub(crate) listen: SocketAddr,
+    /// Name of the fleet provisioning template.
+    #[arg(long, value_name = "NAME", default_value = "Aether")]
+    pub(crate) template: String,
+    /// Print stages as one JSON object a line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RegisterCaOptions {
+    /// Directory of the sandbox's state.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The CA's certificate in PEM.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+impl Command {
+    /// What is logged where AETHER_LOG says nothing: a demo speaks for itself, a service tells its story.
+    pub(crate) const fn log_level(&self) -> &'static str {
+        match self {
+            Self::Demo(_) => "warn",
+            Self::Run(_) | Self::Sandbox { .. } => "info",
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, InvalidDuration> {
+    parse_duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

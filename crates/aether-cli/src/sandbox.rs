@@ -1,0 +1,33 @@
+//! `aether sandbox`: the stand-in for AWS IoT Core.
+
+use aether_sandbox::Sandbox;
+
+use crate::{
+    args::{RegisterCaOptions, UpOptions},
+    failure::Failure,
+    output::Printer,
+    signals,
+};
+
+pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
+    let printer = Printer::new(options.json);
+    let sandbox = Sandbox::builder(&options.dir).listen(options.listen).template_name(options.template).start().await?;
+    printer.stage("sandbox-listening", Some(&sandbox.local_addr().to_string()));
+    let files = sandbox.files();
+    printer.note(&format!("  root certificate   {}", files.ca().display()));
+    printer.note(&format!("  claim              {} and {}", files.claim_cert().display(), files.claim_key().display()));
+    let observer = (files.observer_cert().display(), files.observer_key().display());
+    printer.note(&format!("  observer           {} and {}", observer.0, observer.1));
+    printer.note(&format!("  template           {}", sandbox.template_name()));
+    let ended = signals::end_asked().await;
+    sandbox.shutdown().await;
+    ended.map_err(Failure::running)
+}
+
+pub(crate) fn register_ca(options: &RegisterCaOptions) -> Result<(), Failure> {
+    let pem = std::fs::read(&options.file)
+        .map_err(|e| Failure::settings(format!("argument FILE: cannot read {}: {e}", options.file.display())))?;
+    let id = aether_sandbox::register_ca(&options.dir, &pem)?;
+    Printer::new(false).note(&format!("registered CA {id}"));
+    Ok(())
+}

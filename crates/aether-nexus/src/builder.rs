@@ -1,0 +1,180 @@
+//! Collects the settings, Sigils and Weaves of a runtime, in any order, and checks them all at once.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use aether_mqtt::Connector;
+use aether_provisioning::IdentityStore;
+use aether_sigil::{AnySigil, SigilSet};
+use aether_weave::{Weave, WeaveSet};
+
+use crate::{
+    check,
+    error::BuildError,
+    nexus::Nexus,
+    settings::{Environment, ProcessEnvironment, Secret, Settings},
+    stage::{Stage, StageSink},
+    token::TokenVerifier,
+};
+
+/// Describes a [`Nexus`] before it is built.
+#[must_use = "a builder does nothing until `build` is called"]
+#[derive(Default)]
+pub struct NexusBuilder {
+    pub(crate) settings: Settings,
+    pub(crate) sigils: Vec<AnySigil>,
+    pub(crate) weaves: Vec<Weave>,
+    stages: StageSink,
+    seams: Seams,
+}
+
+/// The pieces that can be swapped; `None` takes the one that talks to the world.
+#[derive(Clone, Default)]
+pub(crate) struct Seams {
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) identity_store: Option<Arc<dyn IdentityStore>>,
+    pub(crate) token_verifier: Option<Arc<dyn TokenVerifier>>,
+}
+
+/// Declares setters that only note a text or path, under one doc comment each.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty => $($field:ident).+;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: impl Into<$kind>) -> Self {
+                self.settings.$($field).+ = Some($name.into());
+                self
+            }
+        )*
+    };
+}
+
+impl NexusBuilder {
+    setters! {
+        /// Where the OPC UA server listens: `opc.tcp://<address>:<port>`; port 0 takes a free one.
+        ///
+        /// Default: `opc.tcp://127.0.0.1:4840`. On a loopback address the server offers policy
+        /// None with anonymous read and write; on any other, secured endpoints alone and
+        /// anonymous read-only.
+        opc_ua_url: String => opc_ua_url;
+        /// Name of the object below *Objects* that groups the Sigils. Default: `aether`.
+        device_id: String => device_id;
+        /// URI of the namespace with index 2, in which the Sigils live. Default: that of `aether-opcua`.
+        namespace: String => namespace;
+        /// Which OPC UA endpoints are offered: `none`, `secured` or `both`. Default: by address.
+        opc_ua_security: String => opc_ua_security;
+        /// What OPC UA clients without a user may do: `off`, `read` or `read_write`. Default: by address.
+        opc_ua_anonymous: String => opc_ua_anonymous;
+        /// Which application certificates OPC UA clients may bring to secured endpoints: `any` or
+        /// `trusted`. Default: `any`.
+        opc_ua_client_certificates: String => opc_ua_client_certificates;
+        /// Directory of everything that must outlive the process. Default: `state`.
+        state_dir: PathBuf => state_dir;
+        /// Public key in PEM that `token` is verified with. Default: none, and no token is asked for.
+        token_key: PathBuf => token_key;
+        /// The audience that `token` must name. Default: `aether`.
+        token_audience: String => token_audience;
+        /// Host name of AWS IoT Core's data endpoint (ATS), or of a sandbox. Default: none, and no
+        /// cloud is used.
+        aws_iot_endpoint: String => aws_iot.endpoint;
+        /// File with the roots that the endpoint's certificate must lead to. Default: the public roots.
+        aws_iot_root_ca: PathBuf => aws_iot.root_ca;
+        /// Name of the fleet provisioning template. Needed until the device has an identity.
+        aws_iot_template_name: String => aws_iot.template_name;
+        /// File with the claim certificate, in PEM. Needed until the device has an identity.
+        aws_iot_claim_cert: PathBuf => aws_iot.claim_cert;
+        /// File with the claim certificate's private key, in PEM. Needed until the device has an identity.
+        aws_iot_claim_key: PathBuf => aws_iot.claim_key;
+    }
+
+    /// Token that allows this runtime to start, where a `token_key` is configured.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.settings.token = Some(Secret(token.into()));
+        self
+    }
+
+    /// Port of the endpoint. Default: 8883. On 443 the ALPN name `x-amzn-mqtt-ca` is sent.
+    pub fn aws_iot_port(mut self, port: u16) -> Self {
+        self.settings.aws_iot.port = Some(port.to_string());
+        self
+    }
+
+    /// Adds a parameter that the provisioning template gets.
+    ///
+    /// Without any, the template gets `SerialNumber`: a random text that is made at the first
+    /// start and kept in `state_dir`.
+    pub fn aws_iot_template_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.aws_iot.template_parameters.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a Sigil.
+    pub fn sigil(mut self, sigil: impl Into<AnySigil>) -> Self {
+        self.sigils.push(sigil.into());
+        self
+    }
+
+    /// Adds a Weave.
+    pub fn weave(mut self, weave: Weave) -> Self {
+        self.weaves.push(weave);
+        self
+    }
+
+    /// Calls `observer` with every [`Stage`] that is reached. It must not block.
+    pub fn on_stage(mut self, observer: impl Fn(Stage) + Send + Sync + 'static) -> Self {
+        self.stages = StageSink::new(observer);
+        self
+    }
+
+    /// Connects through `connector` instead of TLS and TCP: another MQTT library, or a fake.
+    pub fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.seams.connector = Some(connector);
+        self
+    }
+
+    /// Keeps the identity in `store` instead of below `state_dir`.
+    pub fn identity_store(mut self, store: Arc<dyn IdentityStore>) -> Self {
+        self.seams.identity_store = Some(store);
+        self
+    }
+
+    /// Verifies the token with `verifier` instead of the key in `token_key`.
+    pub fn token_verifier(mut self, verifier: Arc<dyn TokenVerifier>) -> Self {
+        self.seams.token_verifier = Some(verifier);
+        self
+    }
+
+    /// Lets the process's environment variables win over the settings given so far.
+    ///
+    /// Each setting has its variable: `AETHER_` and the name of the setter in capitals, such as
+    /// `AETHER_OPC_UA_URL`, `AETHER_TOKEN` or `AETHER_AWS_IOT_ENDPOINT`. A variable that is empty
+    /// counts as not set.
+    pub fn environment(self) -> Self {
+        self.environment_from(&ProcessEnvironment)
+    }
+
+    /// Lets the variables of `environment` win over the settings given so far.
+    pub fn environment_from(mut self, environment: &impl Environment) -> Self {
+        self.settings.overlay(environment);
+        self
+    }
+
+    /// Checks every setting and makes the runtime. Reads the files that settings name; writes and
+    /// opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that cannot work, with its name, what was found and what is expected.
+    pub fn build(self) -> Result<Nexus, BuildError> {
+        let Self { settings, sigils, weaves, stages, seams } = self;
+        let plan = check::plan(&settings, seams)?;
+        let sigils = SigilSet::new(sigils).map_err(BuildError::DuplicateSigil)?;
+        let weaves = WeaveSet::new(weaves).map_err(BuildError::DuplicateWeave)?;
+        Nexus::new(plan, sigils, weaves, stages)
+    }
+}
+
+impl fmt::Debug for NexusBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NexusBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

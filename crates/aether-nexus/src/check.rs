@@ -1,0 +1,175 @@
+//! Turns settings as given into a plan that can be carried out, or says which setting cannot.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt::{self, Display},
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use aether_delivery::Pace;
+use aether_mqtt::{Connector, Credentials, Endpoint, RumqttConnector, ServerRoots};
+use aether_opcua::{Anonymous, ClientCertificates, OpcUaUrl, Security};
+use aether_provisioning::{DirectoryStore, IdentityStore, TemplateName};
+
+use crate::{
+    builder::Seams,
+    error::BuildError,
+    settings::{AwsIotSettings, Settings},
+    token::{JwtVerifier, TokenError, TokenVerifier},
+};
+
+/// Everything a runtime needs to know, checked.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) opc_ua: OpcUaPlan,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) guarded: bool,
+    pub(crate) cloud: Option<CloudPlan>,
+}
+
+#[derive(Debug)]
+pub(crate) struct OpcUaPlan {
+    pub(crate) url: OpcUaUrl,
+    pub(crate) device_id: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) security: Option<Security>,
+    pub(crate) anonymous: Option<Anonymous>,
+    pub(crate) client_certificates: Option<ClientCertificates>,
+}
+
+pub(crate) struct CloudPlan {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) roots: ServerRoots,
+    pub(crate) pace: Pace,
+    /// `None` where the settings name no claim: then only a stored identity can be used.
+    pub(crate) claim: Option<ClaimPlan>,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) store: Arc<dyn IdentityStore>,
+}
+
+impl fmt::Debug for CloudPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloudPlan")
+            .field("endpoint", &self.endpoint)
+            .field("claim", &self.claim)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct ClaimPlan {
+    pub(crate) template: TemplateName,
+    pub(crate) credentials: Credentials,
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+pub(crate) fn plan(settings: &Settings, seams: Seams) -> Result<Plan, BuildError> {
+    let guarded = check_token(settings, seams.token_verifier)?;
+    let url = settings.opc_ua_url.as_deref().unwrap_or("opc.tcp://127.0.0.1:4840");
+    let opc_ua = OpcUaPlan {
+        url: parse("opc_ua_url", url)?,
+        device_id: settings.device_id.clone(),
+        namespace: settings.namespace.clone(),
+        security: optional("opc_ua.security", settings.opc_ua_security.as_deref())?,
+        anonymous: optional("opc_ua.anonymous", settings.opc_ua_anonymous.as_deref())?,
+        client_certificates: optional("opc_ua.client_certificates", settings.opc_ua_client_certificates.as_deref())?,
+    };
+    let state_dir = settings.state_dir.clone().unwrap_or_else(|| "state".into());
+    let cloud = settings.aws_iot.endpoint.as_deref();
+    let connector = seams.connector.unwrap_or_else(|| Arc::new(RumqttConnector::default()));
+    let store = seams.identity_store.unwrap_or_else(|| Arc::new(DirectoryStore::new(state_dir.join("identity"))));
+    let cloud = cloud.map(|host| cloud_plan(host, &settings.aws_iot, connector, store)).transpose()?;
+    Ok(Plan { opc_ua, state_dir, guarded, cloud })
+}
+
+/// Verifies the token where a verifier or its key is configured; says whether one is.
+fn check_token(settings: &Settings, verifier: Option<Arc<dyn TokenVerifier>>) -> Result<bool, BuildError> {
+    let verifier = match (verifier, &settings.token_key) {
+        (Some(verifier), _) => verifier,
+        (None, None) => return Ok(false),
+        (None, Some(path)) => {
+            let audience = settings.token_audience.as_deref().unwrap_or("aether");
+            let verifier = JwtVerifier::from_file(path, audience);
+            Arc::new(verifier.map_err(|e| invalid("token_key", path.display(), e))?)
+        }
+    };
+    let token = settings.token.as_ref().ok_or(BuildError::Token(TokenError::Missing))?;
+    verifier.verify(&token.0).map_err(BuildError::Token)?;
+    Ok(true)
+}
+
+fn cloud_plan(
+    host: &str,
+    settings: &AwsIotSettings,
+    connector: Arc<dyn Connector>,
+    store: Arc<dyn IdentityStore>,
+) -> Result<CloudPlan, BuildError> {
+    let port = settings.port.as_deref().unwrap_or("8883");
+    let port = parse("aws_iot.port", port)?;
+    let endpoint = Endpoint::new(host, port).map_err(|e| invalid("aws_iot.endpoint", host, e))?;
+    let roots = match &settings.root_ca {
+        None => ServerRoots::mozilla(),
+        Some(path) => {
+            let pem = read("aws_iot.root_ca", path, "root certificates in PEM")?;
+            ServerRoots::from_pem(&pem).map_err(|e| invalid("aws_iot.root_ca", path.display(), e))?
+        }
+    };
+    // AWS discards what exceeds 100 publishes per second and connection.
+    let pace = if host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") {
+        Pace::per_second(100)
+    } else {
+        Pace::UNLIMITED
+    };
+    Ok(CloudPlan { endpoint, roots, pace, claim: claim_plan(settings)?, connector, store })
+}
+
+fn claim_plan(settings: &AwsIotSettings) -> Result<Option<ClaimPlan>, BuildError> {
+    let (certificate, key) = match (&settings.claim_cert, &settings.claim_key) {
+        (None, None) if settings.template_name.is_none() => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, _) => return Err(missing("aws_iot.claim_cert", "the path of the claim certificate in PEM")),
+        (_, None) => {
+            return Err(missing("aws_iot.claim_key", "the path of the claim certificate's private key in PEM"));
+        }
+    };
+    let template = settings.template_name.as_deref();
+    let template = template.ok_or_else(|| missing("aws_iot.template_name", "the name of the provisioning template"))?;
+    let template = parse("aws_iot.template_name", template)?;
+    let certificate_pem = read("aws_iot.claim_cert", certificate, "the claim certificate in PEM")?;
+    let key_pem = read("aws_iot.claim_key", key, "the claim certificate's private key in PEM")?;
+    let credentials = Credentials::from_pem(&certificate_pem, &key_pem).map_err(|source| BuildError::Claim {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        source,
+    })?;
+    Ok(Some(ClaimPlan { template, credentials, parameters: settings.template_parameters.clone() }))
+}
+
+fn missing(setting: &'static str, expected: &'static str) -> BuildError {
+    BuildError::Missing { setting, expected }
+}
+
+fn read(setting: &'static str, path: &Path, expected: &'static str) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(path).map_err(|source| BuildError::File { setting, path: path.to_owned(), expected, source })
+}
+
+fn optional<T>(setting: &'static str, found: Option<&str>) -> Result<Option<T>, BuildError>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    found.map(|text| parse(setting, text)).transpose()
+}
+
+fn parse<T>(setting: &'static str, found: &str) -> Result<T, BuildError>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    found.parse().map_err(|e| invalid(setting, found, e))
+}
+
+fn invalid(setting: &'static str, found: impl Display, source: impl Error + Send + Sync + 'static) -> BuildError {
+    BuildError::Invalid { setting, found: found.to_string(), source: Box::new(source) }
+}

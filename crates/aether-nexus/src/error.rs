@@ -1,0 +1,123 @@
+//! Why a runtime was not built, and why it ended.
+
+use std::{io, path::PathBuf};
+
+use aether_mqtt::CredentialsError;
+use aether_opcua::{ServeError, StartError};
+use aether_provisioning::{ProvisionError, StoreError};
+use aether_sigil::{AlreadyAttached, DuplicateSigil};
+use aether_weave::DuplicateLabel;
+
+use crate::token::TokenError;
+
+/// Why a Nexus could not be built. All of these are final until a setting is changed; nothing was
+/// written and nothing is listening.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting that is needed is missing.
+    #[error("setting `{setting}`: not given, expected {expected}")]
+    Missing {
+        /// The setting.
+        setting: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A setting holds something else than it should.
+    #[error("setting `{setting}`: found `{found}`")]
+    Invalid {
+        /// The setting.
+        setting: &'static str,
+        /// What it holds.
+        found: String,
+        /// What is wrong with it and what is expected.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file that a setting names cannot be read.
+    #[error("setting `{setting}`: cannot read {}, expected {expected}", path.display())]
+    File {
+        /// The setting.
+        setting: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What the file should hold.
+        expected: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The claim certificate and its key cannot be used together.
+    #[error(
+        "settings `aws_iot.claim_cert` and `aws_iot.claim_key`: {} and {} are not a certificate and its private key",
+        certificate.display(),
+        key.display()
+    )]
+    Claim {
+        /// The path of the certificate.
+        certificate: PathBuf,
+        /// The path of the key.
+        key: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        source: CredentialsError,
+    },
+    /// The token is not accepted.
+    #[error("setting `token`")]
+    Token(#[source] TokenError),
+    /// Two Sigils have the same NodeId or key.
+    #[error("setting `sigil`")]
+    DuplicateSigil(#[source] DuplicateSigil),
+    /// A Sigil belongs to another runtime.
+    #[error("setting `sigil`")]
+    SigilTaken(#[source] AlreadyAttached),
+    /// Two Weaves have the same label.
+    #[error("setting `weave`")]
+    DuplicateWeave(#[source] DuplicateLabel),
+}
+
+/// Why a Nexus that ran has ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The OPC UA server could not start.
+    #[error("could not start the OPC UA server")]
+    OpcUaStart(#[source] StartError),
+    /// The OPC UA server stopped by itself.
+    #[error("the OPC UA server ended")]
+    OpcUa(#[source] ServeError),
+    /// No identity could be obtained, and trying again cannot help.
+    #[error("could not obtain an identity for this device")]
+    Provisioning(#[source] ProvisionError),
+    /// There is no stored identity, and no setting to obtain one with.
+    #[error(
+        "settings `aws_iot.template_name`, `aws_iot.claim_cert` and `aws_iot.claim_key`: not given, and `state_dir` holds no identity to go without them"
+    )]
+    NoIdentity,
+    /// The stored identity cannot be used.
+    #[error("could not use the identity store `state_dir`")]
+    Store(#[source] StoreError),
+    /// The state directory cannot be used.
+    #[error("setting `state_dir`: cannot use {}", path.display())]
+    State {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The process cannot hear of signals.
+    #[error("could not listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+impl RunError {
+    /// Whether a setting has to be changed before another start can succeed.
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::OpcUaStart(cause) => cause.is_configuration(),
+            Self::State { .. } | Self::NoIdentity => true,
+            Self::OpcUa(_) | Self::Provisioning(_) | Self::Store(_) | Self::Signals(_) => false,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The runtime: starts the plant side at once, the cloud side beside it, and stops both in order.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use aether_opcua::{OpcUaServer, RunningServer};
+use aether_outbox::{Limits, MemoryJournal, Outbox};
+use aether_sigil::SigilSet;
+use aether_weave::WeaveSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    builder::NexusBuilder,
+    check::Plan,
+    cloud::Cloud,
+    error::{BuildError, RunError},
+    shutdown,
+    sink::OutboxSink,
+    stage::{Stage, StageSink},
+};
+
+/// Longest time for each part of an orderly stop.
+const WEAVES_STOP: Duration = Duration::from_secs(5);
+const OPC_UA_STOP: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A runtime that is checked and not yet running.
+#[derive(Debug)]
+#[must_use = "a Nexus does nothing until `run` is awaited"]
+pub struct Nexus {
+    plan: Plan,
+    sigils: Arc<SigilSet>,
+    weaves: WeaveSet,
+    stages: StageSink,
+    outbox: Option<Arc<Outbox>>,
+    stop: CancellationToken,
+}
+
+/// Stops a [`Nexus`] from elsewhere. Clones stop the same one.
+#[derive(Clone, Debug)]
+pub struct NexusHandle {
+    stop: CancellationToken,
+}
+
+impl NexusHandle {
+    /// Asks the runtime to stop in order; [`Nexus::run`] returns when it has.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Nexus {
+    /// Starts to describe a runtime.
+    pub fn builder() -> NexusBuilder {
+        NexusBuilder::default()
+    }
+
+    pub(crate) fn new(plan: Plan, sigils: SigilSet, weaves: WeaveSet, stages: StageSink) -> Result<Self, BuildError> {
+        // Without a cloud nobody would ever take the events out.
+        let outbox = plan.cloud.is_some().then(|| Arc::new(Outbox::new(MemoryJournal::new(Limits::default()))));
+        if let Some(outbox) = &outbox {
+            let sink = Arc::new(OutboxSink(Arc::clone(outbox)));
+            for sigil in sigils.as_slice() {
+                sigil.attach_sink(sink.clone()).map_err(BuildError::SigilTaken)?;
+            }
+        }
+        Ok(Self { plan, sigils: Arc::new(sigils), weaves, stages, outbox, stop: CancellationToken::new() })
+    }
+
+    /// Returns a handle that can stop this runtime.
+    pub fn handle(&self) -> NexusHandle {
+        NexusHandle { stop: self.stop.clone() }
+    }
+
+    /// Runs until SIGTERM, SIGINT (Ctrl-C) or [`NexusHandle::stop`], then stops in order: Weaves,
+    /// OPC UA sessions, what is queued for the cloud, the MQTT session. Each part has a bound of a
+    /// few seconds; a second signal ends it at once.
+    ///
+    /// # Errors
+    ///
+    /// The OPC UA server cannot listen or ends by itself, or no identity can ever be obtained.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it runs, everything ends at once; identities already stored stay intact,
+    /// events that are not delivered are lost.
+    pub async fn run(self) -> Result<(), RunError> {
+        let signals = shutdown::Signals::listen().map_err(RunError::Signals)?;
+        let stop = self.stop.clone();
+        let run = self.run_until(signals.first());
+        tokio::select! {
+            outcome = run => outcome,
+            () = async { stop.cancelled().await; signals.second().await } => {
+                warn!("stopped at once by a second signal");
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`run`](Self::run), but until `shutdown` resolves instead of a signal: for programs that
+    /// have signals of their own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`run`](Self::run).
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let Self { plan, sigils, weaves, stages, outbox, stop } = self;
+        if !plan.guarded {
+            warn!("no `token_key` is configured: whoever can run this program can start it");
+        }
+        let opc_ua = start_opc_ua(&plan, sigils, &stages).await?;
+        let weaves = weaves.start();
+        let mut cloud = match (plan.cloud, outbox) {
+            (Some(cloud), Some(outbox)) => Some(Cloud::start(cloud, &plan.state_dir, outbox, stages)?),
+            _ => {
+                info!("no `aws_iot.endpoint` is configured: events go nowhere");
+                None
+            }
+        };
+
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            () = stop.cancelled() => Ok(()),
+            ended = opc_ua.ended() => ended.map_err(RunError::OpcUa),
+            failed = failed(cloud.as_mut()) => Err(failed),
+        };
+        // From here on a signal is the second one.
+        stop.cancel();
+
+        info!("stopping");
+        for label in weaves.stop(WEAVES_STOP).await {
+            warn!(weave = %label, "weave did not end in time and was ended");
+        }
+        opc_ua.stop(OPC_UA_STOP).await;
+        if let Some(cloud) = cloud {
+            cloud.stop(DRAIN).await;
+        }
+        info!("stopped");
+        outcome
+    }
+}
+
+async fn start_opc_ua(plan: &Plan, sigils: Arc<SigilSet>, stages: &StageSink) -> Result<RunningServer, RunError> {
+    let settings = &plan.opc_ua;
+    let mut builder = OpcUaServer::builder(settings.url.clone(), sigils).pki_dir(plan.state_dir.join("opcua"));
+    if let Some(device_id) = &settings.device_id {
+        builder = builder.device_id(device_id);
+    }
+    if let Some(namespace) = &settings.namespace {
+        builder = builder.namespace(namespace);
+    }
+    if let Some(security) = settings.security {
+        builder = builder.security(security);
+    }
+    if let Some(anonymous) = settings.anonymous {
+        builder = builder.anonymous(anonymous);
+    }
+    if let Some(certificates) = settings.client_certificates {
+        builder = builder.client_certificates(certificates);
+    }
+    let bound = builder.bind().await.map_err(RunError::OpcUaStart)?;
+    let url = bound.url().to_string();
+    if bound.is_open() {
+        warn!(url, "OPC UA is open: security policy None, anonymous read and write; configure `[opc_ua]` to close it");
+    }
+    let running = bound.start();
+    stages.report(Stage::OpcUaListening { url });
+    Ok(running)
+}
+
+/// Resolves when the cloud side has failed for good; never without a cloud side.
+async fn failed(cloud: Option<&mut Cloud>) -> RunError {
+    match cloud {
+        Some(cloud) => cloud.failed().await,
+        None => std::future::pending().await,
+    }
+}
