@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use aether_sigil::{AlreadyAttached, NodeId, SigilId};
+use aether_sigil::{AlreadyAttached, NodeId, SigilId, ValueType};
 
 /// Why a server could not start. Nothing was served.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,14 @@ pub enum StartError {
         found: NodeId,
         /// The node that has it already.
         taken_by: &'static str,
+    },
+    /// A Sigil holds a type that this crate cannot serve yet.
+    #[error("sigil `{sigil}`: its type {found} cannot be served over OPC UA yet")]
+    ValueType {
+        /// The Sigil.
+        sigil: SigilId,
+        /// Its type.
+        found: ValueType,
     },
     /// A Sigil is served by another server.
     #[error("a sigil cannot be served")]
@@ -96,6 +104,7 @@ impl StartError {
             | Self::Bind { .. }
             | Self::WrongNamespace { .. }
             | Self::NodeIdTaken { .. }
+            | Self::ValueType { .. }
             | Self::SigilTaken(_)
             | Self::Setting { .. }
             | Self::NoPkiDir

@@ -32,7 +32,7 @@ impl OpcUaUrl {
         self.port
     }
 
-    /// Returns the path, `/` where there is none.
+    /// Returns the path with its slash; empty where there is none.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -83,7 +83,7 @@ impl FromStr for OpcUaUrl {
         let rest = text.strip_prefix(SCHEME).ok_or_else(|| invalid("it does not start with opc.tcp://"))?;
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
-            None => (rest, "/"),
+            None => (rest, ""),
         };
         if !path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#')) {
             return Err(invalid("the path has a character that is not allowed"));
@@ -140,10 +140,10 @@ mod tests {
     #[test]
     fn an_address_is_read_with_its_defaults_and_printed_in_full() {
         for (text, printed) in [
-            ("opc.tcp://127.0.0.1:4841", "opc.tcp://127.0.0.1:4841/"),
-            ("opc.tcp://plc-gw.example", "opc.tcp://plc-gw.example:4840/"),
+            ("opc.tcp://127.0.0.1:4841", "opc.tcp://127.0.0.1:4841"),
+            ("opc.tcp://plc-gw.example", "opc.tcp://plc-gw.example:4840"),
             ("opc.tcp://[::1]:0/aether", "opc.tcp://[::1]:0/aether"),
-            ("opc.tcp://[fe80::1]", "opc.tcp://[fe80::1]:4840/"),
+            ("opc.tcp://[fe80::1]", "opc.tcp://[fe80::1]:4840"),
         ] {
             let url = text.parse::<OpcUaUrl>().unwrap();
             assert_eq!(url.to_string(), printed);

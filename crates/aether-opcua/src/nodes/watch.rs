@@ -1,0 +1,207 @@
+//! Who subscribes to which Sigil, and how changes reach them.
+//!
+//! The library keeps monitored items of deleted subscriptions in its own map for ever; the lists
+//! here hold the living ones only, so that a change costs what its subscribers cost.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aether_sigil::Sample;
+use opcua::{
+    server::{MonitoredItemHandle, SubscriptionCache},
+    types::{AttributeId, DataValue, NodeId, StatusCode},
+};
+use tracing::warn;
+
+use super::space::{Node, Space};
+use crate::{
+    changes::{Change, Changes, Listener},
+    error::StartError,
+    value::to_data_value,
+};
+
+/// Attempts to read a first value between two changes before one that may be repeated is taken.
+const ATTEMPTS: usize = 16;
+
+/// Carries changes of Sigils to the monitored items on them.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    changes: Arc<Changes>,
+    listeners: Vec<Arc<Listener>>,
+    /// By the Sigil's position; only Sigils that somebody subscribes to.
+    watched: Mutex<HashMap<usize, Watched>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    node_id: NodeId,
+    items: HashSet<MonitoredItemHandle>,
+    /// What the subscribers were told last.
+    last: Sample,
+}
+
+impl Watch {
+    /// Starts to listen to every Sigil of `space`.
+    pub(crate) fn attach(space: &Space) -> Result<Self, StartError> {
+        let changes = Arc::new(Changes::default());
+        let mut listeners = Vec::with_capacity(space.sigils().len());
+        for (position, sigil) in space.sigils().iter().enumerate() {
+            let listener = Arc::new(Listener::new(position, Arc::clone(&changes)));
+            sigil.attach_listener(Arc::clone(&listener) as _)?;
+            listeners.push(listener);
+        }
+        Ok(Self { changes, listeners, watched: Mutex::default() })
+    }
+
+    /// Waits until there may be changes to [`deliver`](Self::deliver).
+    pub(crate) async fn arrived(&self) {
+        self.changes.arrived().await;
+    }
+
+    /// Hands every change that waits to the library, oldest first.
+    pub(crate) fn deliver(&self, cache: &SubscriptionCache) {
+        let mut watched = self.lock();
+        // Taken under the lock, so that two deliveries cannot overtake each other.
+        let changes = self.changes.take();
+        if changes.is_empty() {
+            return;
+        }
+        let lost = changes.iter().filter(|change| change.overflow).count();
+        if lost > 0 {
+            warn!(sigils = lost, "changes came faster than OPC UA could pass them on; subscribers got the newest");
+        }
+        let mut notifier = cache.data_notifier();
+        for Change { sigil, sample, overflow } in changes {
+            let Some(watched) = watched.get_mut(&sigil) else { continue };
+            if let Some(mut batch) = notifier.notify_for(&watched.node_id, AttributeId::Value) {
+                for value in notifications(&watched.last, &sample, overflow) {
+                    for item in &watched.items {
+                        batch.data_value_to_item(value.clone(), item);
+                    }
+                }
+            }
+            watched.last = sample;
+        }
+    }
+
+    /// Starts to carry changes of a Sigil to a new monitored item and returns its first value.
+    ///
+    /// The library knows the item only after this returns. No change is lost between the two: all
+    /// this runs on the one thread of the OPC UA runtime, without a point at which
+    /// [`deliver`](Self::deliver) could run.
+    pub(crate) fn add(
+        &self,
+        space: &Space,
+        cache: &SubscriptionCache,
+        position: usize,
+        item: MonitoredItemHandle,
+    ) -> DataValue {
+        self.listeners[position].want(true);
+        let sample = self.settled(space, cache, position);
+        let first = to_data_value(&sample);
+        let node_id = || space.node_id(Node::Sigil(position));
+        let mut watched = self.lock();
+        let entry = watched.entry(position).or_insert_with(|| Watched {
+            node_id: node_id(),
+            items: HashSet::new(),
+            last: sample,
+        });
+        entry.items.insert(item);
+        first
+    }
+
+    /// Reads a Sigil at a moment when no change of it waits: a first value read before a change
+    /// that waits is delivered would be followed by values older than itself.
+    fn settled(&self, space: &Space, cache: &SubscriptionCache, position: usize) -> Sample {
+        for _ in 0..ATTEMPTS {
+            self.deliver(cache);
+            let sample = space.sigil(position).sample();
+            if !self.changes.is_waiting(position) {
+                return sample;
+            }
+        }
+        space.sigil(position).sample()
+    }
+
+    /// Tells a monitored item that was switched on again what its Sigil holds.
+    pub(crate) fn refresh(&self, cache: &SubscriptionCache, position: usize, item: MonitoredItemHandle) {
+        self.deliver(cache);
+        let watched = self.lock();
+        if let Some(watched) = watched.get(&position)
+            && let Some(mut batch) = cache.data_notifier().notify_for(&watched.node_id, AttributeId::Value)
+        {
+            batch.data_value_to_item(to_data_value(&watched.last), &item);
+        }
+    }
+
+    /// Stops to carry changes to a monitored item.
+    pub(crate) fn remove(&self, position: usize, item: MonitoredItemHandle) {
+        let mut watched = self.lock();
+        if let Some(entry) = watched.get_mut(&position) {
+            entry.items.remove(&item);
+            if entry.items.is_empty() {
+                watched.remove(&position);
+                self.listeners[position].want(false);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns what to tell subscribers of a change.
+///
+/// A monitored item without a filter hears of a change of the value only, and would miss that an
+/// equal value became Uncertain, or Good again. For those the value is taken away first; without a
+/// SourceTimestamp, since the library would hold the second of two with the same one back.
+fn notifications(last: &Sample, new: &Sample, overflow: bool) -> Vec<DataValue> {
+    let mut value = to_data_value(new);
+    if overflow {
+        value.status = value.status.map(|status| status.set_overflow(true));
+    }
+    let both_carry_values = !last.status.is_bad() && !new.status.is_bad();
+    if last.status == new.status || last.value != new.value || !both_carry_values {
+        return vec![value];
+    }
+    let worse = last.status.max(new.status);
+    let status = Some(StatusCode::from(worse.bits()));
+    let away = DataValue { value: None, status, source_timestamp: None, ..value.clone() };
+    vec![away, value]
+}
+
+#[cfg(test)]
+mod tests {
+    use aether_sigil::{StatusCode as Status, Timestamp, Value};
+
+    use super::*;
+
+    fn sample(value: f64, status: Status) -> Sample {
+        let mut sample = Sample::good(Value::Double(value), Timestamp::from_unix_micros(0));
+        sample.status = status;
+        sample
+    }
+
+    #[track_caller]
+    fn check(last: (f64, Status), new: (f64, Status), expected: &[(Option<f64>, Status)]) {
+        let told: Vec<_> = notifications(&sample(last.0, last.1), &sample(new.0, new.1), false)
+            .into_iter()
+            .map(|v| (v.value.and_then(|v| v.as_f64()), Status::from_bits(v.status.unwrap().bits())))
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_change_of_the_status_alone_is_a_change_for_every_subscriber() {
+        let (good, uncertain, bad) = (Status::GOOD, Status::UNCERTAIN, Status::BAD);
+        check((1.0, good), (2.0, good), &[(Some(2.0), good)]);
+        check((1.0, good), (1.0, uncertain), &[(None, uncertain), (Some(1.0), uncertain)]);
+        check((1.0, uncertain), (1.0, good), &[(None, uncertain), (Some(1.0), good)]);
+        check((1.0, good), (1.0, bad), &[(None, bad)]);
+        check((1.0, bad), (1.0, good), &[(Some(1.0), good)]);
+        check((1.0, uncertain), (2.0, good), &[(Some(2.0), good)]);
+    }
+}
