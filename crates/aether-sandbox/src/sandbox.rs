@@ -1,76 +1,45 @@
-//! A running sandbox and its settings.
+//! A running sandbox.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::registry::{Registry, RegistryError};
 use crate::{
-    AuditStream, CertificateId, CertificateRecord, CertificateStatus, Files, KeyKind, StartError,
+    AuditStream, CertificateId, CertificateRecord, CertificateStatus, Files, SandboxBuilder,
     ThingRecord,
 };
 
+/// Longest wait for the tasks of a sandbox that shuts down.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A running stand-in for AWS IoT Core.
+///
+/// Stop it with [`shutdown`](Self::shutdown). Dropped, it stops as well, but without waiting: its
+/// directory may stay in use and its decision log unfinished for a moment.
 #[derive(Debug)]
 pub struct Sandbox {
-    address: SocketAddr,
-    files: Files,
-    audit: tokio::sync::broadcast::Sender<crate::AuditRecord>,
-}
-
-/// Settings.
-#[derive(Clone, Debug)]
-pub struct SandboxBuilder {
-    dir: PathBuf,
-    listen: SocketAddr,
-    template_name: Option<String>,
-    device_keys: KeyKind,
-}
-
-impl SandboxBuilder {
-    /// Address to listen on.
-    #[must_use]
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = address;
-        self
-    }
-
-    /// Template name.
-    #[must_use]
-    pub fn template_name(mut self, name: impl Into<String>) -> Self {
-        self.template_name = Some(name.into());
-        self
-    }
-
-    /// Kind of key.
-    #[must_use]
-    pub fn device_keys(mut self, kind: KeyKind) -> Self {
-        self.device_keys = kind;
-        self
-    }
-
-    /// Starts it.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`].
-    pub async fn start(self) -> Result<Sandbox, StartError> {
-        let _ = (self.template_name, self.device_keys, self.listen);
-        Err(StartError::DirectoryInUse { dir: self.dir })
-    }
+    pub(crate) address: SocketAddr,
+    pub(crate) files: Files,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) stop_audit: CancellationToken,
+    pub(crate) audit_task: JoinHandle<()>,
 }
 
 impl Sandbox {
-    /// Settings for a sandbox.
+    /// Settings for a sandbox that keeps its state in `dir`, a directory of its own.
     #[must_use]
     pub fn builder(dir: impl Into<PathBuf>) -> SandboxBuilder {
-        SandboxBuilder {
-            dir: dir.into(),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8883)),
-            template_name: None,
-            device_keys: KeyKind::default(),
-        }
+        SandboxBuilder::new(dir.into())
     }
 
-    /// The address it listens on.
+    /// The address it listens on, with the real port where port 0 was asked for.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
@@ -79,58 +48,106 @@ impl Sandbox {
     /// Name of the provisioning template.
     #[must_use]
     pub fn template_name(&self) -> &str {
-        "Aether"
+        self.broker.provisioning.template_name()
     }
 
-    /// Its files.
+    /// The files it hands to its users.
     #[must_use]
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// Its Things.
+    /// The Things registered so far, by name.
     #[must_use]
     pub fn things(&self) -> Vec<ThingRecord> {
-        Vec::new()
+        self.registry.things()
     }
 
-    /// Its certificates.
+    /// The certificates it has issued, by id: its claim and observer certificate and those of
+    /// devices.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateRecord> {
-        Vec::new()
+        self.registry.certificates()
     }
 
-    /// Sets the status of a certificate.
+    /// Sets the status of a certificate. Live connections made with a certificate that is no longer
+    /// [`Active`](CertificateStatus::Active) are cut.
     ///
     /// # Errors
     ///
-    /// [`SetStatusError`].
+    /// [`SetStatusError::Unknown`] is final; after [`SetStatusError::Io`] nothing has changed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the change is made even if the call is dropped, but connections may then stay.
     pub async fn set_certificate_status(
         &self,
         id: &CertificateId,
-        _status: CertificateStatus,
+        status: CertificateStatus,
     ) -> Result<(), SetStatusError> {
-        Err(SetStatusError::Unknown { id: id.clone() })
+        let registry = Arc::clone(&self.registry);
+        let wanted = id.clone();
+        let set = spawn_blocking(move || registry.set_status(&wanted, status));
+        match set.await.map_err(|failed| std::io::Error::other(failed.to_string())) {
+            Ok(Ok(())) => {}
+            Ok(Err(RegistryError::Unknown | RegistryError::Token)) => {
+                return Err(SetStatusError::Unknown { id: id.clone() });
+            }
+            Ok(Err(RegistryError::Io { path, source })) => {
+                return Err(SetStatusError::Io { path, source });
+            }
+            Err(source) => {
+                return Err(SetStatusError::Io { path: self.files.dir().to_owned(), source });
+            }
+        }
+        if status != CertificateStatus::Active {
+            self.broker.cut(id);
+        }
+        Ok(())
     }
 
-    /// Decisions from now on.
+    /// The decisions made from now on.
     #[must_use]
     pub fn audit(&self) -> AuditStream {
-        crate::audit::stream_of(&self.audit)
+        self.broker.audit.stream()
     }
 
-    /// Cuts all live connections.
-    pub fn drop_connections(&self) {}
+    /// Cuts all live connections, as a network failure would. New ones are welcome at once.
+    pub fn drop_connections(&self) {
+        self.broker.cut_all();
+    }
 
-    /// Stops.
-    pub async fn shutdown(self) {}
+    /// Stops: takes no more connections, closes those there are without a word, waits for changes
+    /// under way to reach the disk, and gives the directory free.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a dropped call stops the sandbox as dropping it does.
+    pub async fn shutdown(mut self) {
+        self.broker.stop.cancel();
+        self.broker.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, self.broker.tasks.wait()).await.is_err() {
+            tracing::warn!("sandbox tasks still run after the shutdown timeout");
+        }
+        self.stop_audit.cancel();
+        if let Err(failed) = (&mut self.audit_task).await {
+            tracing::error!(error = &failed as &dyn std::error::Error, "decision log broke off");
+        }
+    }
 }
 
-/// Why a certificate status could not be set.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.broker.stop.cancel();
+        self.stop_audit.cancel();
+    }
+}
+
+/// Why [`Sandbox::set_certificate_status`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetStatusError {
-    /// No such certificate.
+    /// The registry has no such certificate.
     #[error("certificate {id} is not in the registry")]
     Unknown {
         /// The id asked for.

@@ -76,11 +76,6 @@ impl Policy {
                 .collect::<Result<_, _>>()?,
         })
     }
-
-    /// Name of the policy.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 impl Statement {

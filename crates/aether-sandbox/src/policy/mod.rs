@@ -12,7 +12,7 @@ mod evaluate;
 mod pattern;
 mod store;
 
-pub(crate) use document::{Policy, PolicyError};
+pub(crate) use document::Policy;
 pub(crate) use evaluate::{Action, Request, Verdict, evaluate};
 pub(crate) use store::{CLAIM_POLICY, DEVICE_POLICY, OBSERVER_POLICY, PolicyStore};
 

@@ -13,5 +13,5 @@ mod service;
 mod template;
 
 pub(crate) use request::{Answer, Operation, Rejection, RequestTopic};
-pub(crate) use service::{Inner, Provisioning};
+pub(crate) use service::{Provisioning, ProvisioningParts};
 pub(crate) use template::{Template, default_template};

@@ -19,10 +19,11 @@ const COMMON_NAME: &str = "AWS IoT Certificate";
 
 /// The fleet provisioning service of a sandbox.
 #[derive(Clone, Debug)]
-pub(crate) struct Provisioning(Arc<Inner>);
+pub(crate) struct Provisioning(Arc<ProvisioningParts>);
 
+/// What the service works with.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct ProvisioningParts {
     pub(crate) registry: Arc<Registry>,
     pub(crate) policies: Arc<PolicyStore>,
     pub(crate) device_ca: Authority,
@@ -32,8 +33,8 @@ pub(crate) struct Inner {
 }
 
 impl Provisioning {
-    pub(crate) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    pub(crate) fn new(parts: ProvisioningParts) -> Self {
+        Self(Arc::new(parts))
     }
 
     pub(crate) fn template_name(&self) -> &str {
@@ -42,12 +43,12 @@ impl Provisioning {
 
     /// Carries out one request.
     pub(crate) async fn handle(&self, operation: Operation, payload: Vec<u8>) -> Answer {
-        let inner = Arc::clone(&self.0);
+        let parts = Arc::clone(&self.0);
         // Keys take long to make and the registry writes to disk: neither belongs on the threads
         // that serve connections.
         let done = spawn_blocking(move || match operation {
-            Operation::CreateKeysAndCertificate => inner.create(&payload),
-            Operation::RegisterThing { template } => inner.register(&template, &payload),
+            Operation::CreateKeysAndCertificate => parts.create(&payload),
+            Operation::RegisterThing { template } => parts.register(&template, &payload),
         });
         let outcome = done.await.unwrap_or_else(|failed| {
             tracing::error!(error = &failed as &dyn std::error::Error, "provisioning request broke off");
@@ -57,7 +58,7 @@ impl Provisioning {
     }
 }
 
-impl Inner {
+impl ProvisioningParts {
     fn create(&self, payload: &[u8]) -> Result<Value, Rejection> {
         request::read_create(payload)?;
         let key = DeviceKey::generate(self.key_kind).map_err(internal)?;

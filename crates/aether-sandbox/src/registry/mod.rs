@@ -8,4 +8,4 @@ mod record;
 mod store;
 
 pub use record::{CertificateKind, CertificateRecord, CertificateStatus, ThingRecord};
-pub(crate) use store::{Approval, Registration, Registry, RegistryError};
+pub(crate) use store::{Registration, Registry, RegistryError};

@@ -1,0 +1,122 @@
+//! The settings of a sandbox, and its start.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{self, Broker, ServerTls};
+use crate::ca::CustomerCas;
+use crate::provisioning::{Provisioning, ProvisioningParts};
+use crate::state::{self, State, Wanted};
+use crate::trust::Trust;
+use crate::{Files, KeyKind, Sandbox, StartError};
+
+/// Settings of a [`Sandbox`]; made by [`Sandbox::builder`].
+#[derive(Clone, Debug)]
+pub struct SandboxBuilder {
+    dir: PathBuf,
+    listen: SocketAddr,
+    template_name: Option<String>,
+    device_keys: KeyKind,
+}
+
+impl SandboxBuilder {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8883)),
+            template_name: None,
+            device_keys: KeyKind::default(),
+        }
+    }
+
+    /// Address to listen on; port 0 takes a free one.
+    ///
+    /// Default: `127.0.0.1:8883`.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Name of the provisioning template: 1 to 36 characters of `0-9 A-Z a-z _ -`.
+    ///
+    /// Fixed when the directory is first used, because the claim policy names it. Default: the
+    /// directory's own, for a new one `Aether`.
+    #[must_use]
+    pub fn template_name(mut self, name: impl Into<String>) -> Self {
+        self.template_name = Some(name.into());
+        self
+    }
+
+    /// Kind of key made for devices.
+    ///
+    /// Default: [`KeyKind::Rsa2048`], as AWS makes them.
+    #[must_use]
+    pub fn device_keys(mut self, kind: KeyKind) -> Self {
+        self.device_keys = kind;
+        self
+    }
+
+    /// Starts the sandbox. On return it accepts connections.
+    ///
+    /// The address is taken before anything is written, so a start that fails for a setting leaves
+    /// no files behind. On a directory used before, no existing file is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] names the setting or the file; see [`StartError::is_usage`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a dropped call may leave files behind, which the next start completes.
+    pub async fn start(self) -> Result<Sandbox, StartError> {
+        if let Some(name) = &self.template_name {
+            state::check_template_name(name)?;
+        }
+        let taken = |source| StartError::Listen { address: self.listen, source };
+        let listener = TcpListener::bind(self.listen).await.map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+
+        let files = Files::new(&self.dir);
+        let wanted = Wanted { dir: self.dir, template_name: self.template_name };
+        let opened = spawn_blocking(move || state::open(&wanted, address.ip())).await;
+        let State {
+            lock,
+            registry,
+            policies,
+            template,
+            template_name,
+            device_ca,
+            server_certificate,
+            server_key,
+            customer_cas,
+            audit,
+            audit_writer,
+        } = opened.map_err(StartError::crypto("the state of the sandbox"))??;
+
+        let tls = ServerTls::new(server_certificate, &server_key)
+            .map_err(StartError::crypto("the server's TLS identity"))?;
+        let registry = Arc::new(registry);
+        let policies = Arc::new(policies);
+        let provisioning = Provisioning::new(ProvisioningParts {
+            registry: Arc::clone(&registry),
+            policies: Arc::clone(&policies),
+            device_ca,
+            key_kind: self.device_keys,
+            template_name,
+            template,
+        });
+        let trust = Arc::new(Trust::new(Arc::clone(&registry), CustomerCas::new(customer_cas)));
+        let broker = Arc::new(Broker::new(audit, policies, provisioning, trust, tls, lock));
+        broker.tasks.spawn(broker::listen(Arc::clone(&broker), listener));
+        let stop_audit = CancellationToken::new();
+        let audit_task = tokio::spawn(audit_writer.run(stop_audit.clone()));
+        tracing::info!(%address, dir = %files.dir().display(), "sandbox listens");
+        Ok(Sandbox { address, files, registry, broker, stop_audit, audit_task })
+    }
+}
