@@ -1,0 +1,129 @@
+//! A configuration file that cannot work is refused with file, line, key, value and what is expected.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{error::Error, fs, path::PathBuf};
+
+use aether_nexus::Nexus;
+use tempfile::TempDir;
+
+/// A directory with a configuration file in it.
+fn config(text: &str) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("aether.toml");
+    fs::write(&file, text).unwrap();
+    (dir, file)
+}
+
+fn chain(error: &dyn Error) -> String {
+    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Loads and builds `text`, which must fail, and looks for each of `parts` in the error.
+#[track_caller]
+fn refused(text: &str, parts: &[&str]) {
+    let (dir, file) = config(text);
+    let error = match Nexus::from_file(&file) {
+        Err(error) => chain(&error),
+        Ok(builder) => chain(&builder.build().expect_err("this configuration cannot work")),
+    };
+    for part in parts {
+        assert!(error.contains(part), "`{error}` lacks `{part}`");
+    }
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["aether.toml"], "nothing was written");
+}
+
+const SIGIL: &str = "[[sigil]]\nnode_id = 'ns=2;s=A'\ninitial_value = 1.0\n";
+
+#[test]
+fn unknown_keys_and_wrong_kinds_are_named_with_their_line() {
+    refused("opc_ua_uri = 'opc.tcp://127.0.0.1:0'", &["aether.toml:1:", "opc_ua_uri", "expected"]);
+    refused("\n[aws_iot]\nendpoint = 'localhost'\nregion = 'eu'", &["aether.toml:4:", "region"]);
+    refused("[[sigil]]\nnode_id = 'ns=2;s=A'", &["aether.toml:1:", "initial_value"]);
+    refused("opc_ua_url = 4840", &["aether.toml:1:", "string"]);
+    refused("[aws_iot]\nendpoint = 'x'\nport = 70000", &["aether.toml:3:", "70000"]);
+    refused("opc_ua_url = \n", &["aether.toml:1:"]);
+}
+
+#[test]
+fn a_syntax_error_does_not_print_the_token_beside_it() {
+    let (_dir, file) = config("token = 'secret-text' x");
+    let error = chain(&Nexus::from_file(&file).unwrap_err());
+    assert!(error.contains("aether.toml:1") && !error.contains("secret-text"), "{error}");
+}
+
+#[test]
+fn sigils_that_cannot_be_are_named_with_line_key_and_value() {
+    refused(
+        "[[sigil]]\nnode_id = 'Plant.Temperature'\ninitial_value = 1.0",
+        &["aether.toml:2:", "sigil[0]", "node_id", "`Plant.Temperature`", "ns=2;s="],
+    );
+    refused(&format!("{SIGIL}{SIGIL}"), &["aether.toml:5:", "sigil[1].node_id", "ns=2;s=A", "own"]);
+    refused(&format!("{SIGIL}maximum_value = 0.5"), &["sigil[0]", "initial_value", "1.0", "0.5"]);
+    refused(&format!("{SIGIL}data_type = 'double'"), &["aether.toml:4:", "sigil[0].data_type", "`double`", "Double"]);
+    refused(&format!("{SIGIL}data_type = 'Byte'"), &["aether.toml:3:", "sigil[0].initial_value", "Byte"]);
+    refused(&format!("{SIGIL}minimum_value = 'low'"), &["aether.toml:4:", "sigil[0].minimum_value", "Double"]);
+}
+
+#[test]
+fn weaves_that_cannot_be_are_named_with_line_key_and_value() {
+    let weave = |label: &str, cycle: &str, read: &str| {
+        format!("{SIGIL}[[weave]]\nlabel = '{label}'\ncycle_time = '{cycle}'\nread = ['{read}']\n")
+    };
+    refused(&weave("p", "2", "A"), &["aether.toml:6:", "weave[0].cycle_time", "`2`", "2s"]);
+    refused(&weave("p", "0s", "A"), &["weave[0]", "`cycle_time`", "1ms"]);
+    refused(&weave("", "2s", "A"), &["aether.toml:5:", "weave[0]", "label"]);
+    refused(&weave("p", "2s", "B"), &["aether.toml:7:", "weave[0].read", "`B`"]);
+    let twice = weave("p", "2s", "A").replace(SIGIL, "");
+    refused(&format!("{SIGIL}{twice}{twice}"), &["weave", "`p`", "1 and 2"]);
+}
+
+#[test]
+fn claim_files_are_checked_before_anything_is_written() {
+    let aws = "[aws_iot]\nendpoint = 'localhost'\ntemplate_name = 'Aether'\nclaim_cert = 'claim.pem'\n";
+    refused(aws, &["aws_iot.claim_key", "not given"]);
+    refused(&format!("{aws}claim_key = 'claim.key'"), &["aws_iot.claim_cert", "claim.pem", "certificate in PEM"]);
+    refused("[aws_iot]\nendpoint = 'localhost'\nclaim_key = 'k'", &["aws_iot.claim_cert", "not given"]);
+    refused("[aws_iot]\nendpoint = 'localhost'\nroot_ca = 'ca.pem'", &["aws_iot.root_ca", "ca.pem"]);
+    refused("[aws_iot]\nendpoint = 'a b'", &["aws_iot.endpoint", "`a b`"]);
+    refused("opc_ua_url = 'http://x'", &["opc_ua_url", "`http://x`", "opc.tcp"]);
+    refused("[opc_ua]\nsecurity = 'low'", &["opc_ua.security", "`low`", "secured"]);
+    refused("[opc_ua]\nanonymous = 'yes'", &["opc_ua.anonymous", "`yes`", "read_write"]);
+    refused("token_key = 'missing.pem'", &["token_key", "missing.pem"]);
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused_with_both_paths() {
+    let (dir, file) = config(
+        "[aws_iot]\nendpoint = 'localhost'\ntemplate_name = 'Aether'\nclaim_cert = 'claim.pem'\nclaim_key = 'other.key'\n",
+    );
+    let (certificate, _) = aether_mqtt::testing::self_signed("claim");
+    let (_, other) = aether_mqtt::testing::self_signed("other");
+    fs::write(dir.path().join("claim.pem"), certificate).unwrap();
+    fs::write(dir.path().join("other.key"), other).unwrap();
+    let error = chain(&Nexus::from_file(&file).unwrap().build().unwrap_err());
+    for part in ["claim_cert", "claim_key", "claim.pem", "other.key"] {
+        assert!(error.contains(part), "`{error}` lacks `{part}`");
+    }
+    assert!(!error.contains("BEGIN"), "no key is printed");
+}
+
+#[test]
+fn a_token_is_asked_for_where_a_key_is_configured_and_its_fault_is_told() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let (dir, file) = config("token_key = 'token.pub'\ntoken = 'not-a-token'");
+    fs::write(dir.path().join("token.pub"), key.public_key_pem()).unwrap();
+    let error = chain(&Nexus::from_file(&file).unwrap().build().unwrap_err());
+    assert!(error.contains("`token`") && error.contains("three parts") && !error.contains("not-a-token"), "{error}");
+
+    fs::write(&file, "token_key = 'token.pub'").unwrap();
+    let error = chain(&Nexus::from_file(&file).unwrap().build().unwrap_err());
+    assert!(error.contains("no token was given"), "{error}");
+}
+
+#[test]
+fn the_annotated_example_is_read() {
+    let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/aether.example.toml");
+    Nexus::from_file(example).unwrap();
+}
