@@ -1,5 +1,6 @@
 //! The seam: one connection to a broker, and what makes one.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +88,9 @@ pub trait Session: Send + Sync {
 }
 
 /// A message that arrived from the broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` shows the size of the payload and nothing of it: an answer may hold a private key.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
     /// The topic it was published on.
@@ -101,6 +104,12 @@ impl Message {
     #[must_use]
     pub fn new(topic: Topic, payload: Vec<u8>) -> Self {
         Self { topic, payload }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("topic", &self.topic).field("bytes", &self.payload.len()).finish()
     }
 }
 

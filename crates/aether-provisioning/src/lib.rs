@@ -1,15 +1,98 @@
-//! A device identity from AWS IoT Core fleet provisioning by claim.
+//! A device identity from AWS IoT Core fleet provisioning by claim, that survives a kill at any point.
+//!
+//! ```text
+//!  claim certificate ─▶ connect ─▶ CreateKeysAndCertificate ─▶ RegisterThing ─▶ Identity
+//!                                        │                          │
+//!                                        ▼ synced to disk           ▼ synced to disk
+//!                                  key, token ─────────────▶ Thing name ──────▶ active
+//!                                           IdentityStore              first good connect
+//! ```
+//!
+//! Depend on it if you want a device to get its own Thing name, certificate and key from a claim certificate it was
+//! shipped with, and to have exactly one usable answer on disk whenever the power fails.
+//!
+//! It refuses to open a socket or to read a clock in its core: [`Provisioner`] is a state machine that is given what
+//! happens and says what to do; [`provision`] is the loop that does it, over any [`Connector`](aether_mqtt::Connector). It
+//! knows no topic but those of fleet provisioning, and never connects as the device itself: who does so first calls
+//! [`IdentityStore::promote`].
+//!
+//! # Example
+//!
+//! ```
+//! use aether_mqtt::{Connector, Credentials, Endpoint, ServerRoots};
+//! use aether_provisioning::{Claim, Identity, IdentityStore, provision};
+//!
+//! async fn identity(
+//!     connector: &dyn Connector,
+//!     claim_certificate: Credentials,
+//!     store: &dyn IdentityStore,
+//! ) -> Result<Identity, Box<dyn std::error::Error>> {
+//!     let endpoint = Endpoint::new("a1b2c3-ats.iot.eu-west-1.amazonaws.com", 8883)?;
+//!     let claim = Claim::new(endpoint, ServerRoots::mozilla(), claim_certificate, "Aether".parse()?)
+//!         .parameters([("SerialNumber".into(), "P3-00017".into())].into());
+//!     Ok(provision(connector, &claim, store, &|stage| tracing::info!(?stage)).await?)
+//! }
+//! # use aether_mqtt::testing::{self, FakeBroker, PublishReaction};
+//! # use aether_provisioning::{MemoryStore, Stored};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let broker = FakeBroker::new();
+//! # broker.on_publish(|publish| {
+//! #     let accepted = format!("{}/accepted", publish.topic).parse().unwrap();
+//! #     let (certificate, key) = testing::self_signed("AWS IoT Certificate");
+//! #     let answer = match publish.topic.as_str() {
+//! #         "$aws/certificates/create/json" => serde_json::json!({
+//! #             "certificateId": "5d0c0e6f", "certificatePem": certificate, "privateKey": key,
+//! #             "certificateOwnershipToken": "token",
+//! #         }),
+//! #         _ => serde_json::json!({ "thingName": "line7-press3" }),
+//! #     };
+//! #     PublishReaction::acknowledge().reply(accepted, answer.to_string())
+//! # });
+//!
+//! # let connector = broker.connector();
+//! # let claim_certificate = testing::credentials("AetherClaimCert");
+//! let store = MemoryStore::default();
+//! let identity = identity(&connector, claim_certificate, &store).await?;
+//! assert_eq!(identity.thing_name().as_str(), "line7-press3");
+//! assert!(matches!(store.load()?, Stored::Registered(_)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a kill leaves
+//!
+//! | kill | kept | next start |
+//! | --- | --- | --- |
+//! | before the certificate is issued | nothing | claims again |
+//! | after it | certificate, key, token, time of issue | registers with the token within its hour, else claims again |
+//! | after the Thing is registered | the identity | connects with it |
+//! | after its first good connect | the identity, active | connects with it |
+//!
+//! One window is the cloud's alone to see: a certificate issued whose answer has not arrived. AWS deletes it after an
+//! hour, as nothing was registered with it.
+//!
+//! # Secrets
+//!
+//! Private keys and ownership tokens appear in no `Debug` output, no error and no log at any level.
+//!
+//! # Features
+//!
+//! None.
 
 mod claim;
 mod driver;
 mod error;
 mod identity;
+mod machine;
 mod names;
 mod store;
+mod wire;
 
 pub use claim::Claim;
 pub use driver::{Stage, provision};
 pub use error::{AnswerProblem, ProvisionError, Step};
 pub use identity::{Identity, IssuedCertificate, OwnershipToken};
+pub use machine::{Action, Input, Now, Provisioner, Record};
 pub use names::{CertificateId, InvalidName, TemplateName, ThingName};
 pub use store::{DirectoryStore, IdentityStore, MemoryStore, StoreError, Stored};
