@@ -1,0 +1,140 @@
+//! The specification's own openssl commands, run as printed, over TLS 1.2 and 1.3.
+
+mod support;
+
+use std::path::Path;
+
+use aether_sandbox::{Credentials, Observer, ObserverError, register_ca};
+use rmqtt_codec::v3::Packet;
+use support::raw::{Raw, connect};
+use tokio::process::Command;
+
+/// Section 1 of the specification, line by line.
+const COMMANDS: [&str; 5] = [
+    "openssl genrsa -out customer-ca.key 2048",
+    r#"openssl req -x509 -new -nodes -key customer-ca.key -sha256 -days 3650 -out customer-ca.pem -subj "/CN=AetherCustomerCA""#,
+    "openssl genrsa -out claim.key 2048",
+    r#"openssl req -new -key claim.key -out claim.csr -subj "/CN=AetherClaimCert""#,
+    "openssl x509 -req -in claim.csr -CA customer-ca.pem -CAkey customer-ca.key -CAcreateserial -out claim.pem -days 3650 -sha256",
+];
+
+async fn shell(dir: &Path, command: &str) -> String {
+    let output = Command::new("sh").arg("-c").arg(command).current_dir(dir).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command} (is openssl installed?): {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn make_claim(dir: &Path) {
+    for command in COMMANDS {
+        shell(dir, command).await;
+    }
+}
+
+fn claim_credentials(ca: &Path, made: &Path) -> Credentials {
+    Credentials::read(ca, &made.join("claim.pem"), &made.join("claim.key")).unwrap()
+}
+
+#[tokio::test]
+async fn the_openssl_claim_works_once_its_ca_is_registered_with_the_running_sandbox() {
+    let made = tempfile::tempdir().unwrap();
+    make_claim(made.path()).await;
+    let text = shell(made.path(), "openssl x509 -in claim.pem -noout -text").await;
+    assert!(text.contains("Version: 1 (0x0)"), "the commands make a version 1 certificate: {text}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let credentials = claim_credentials(sandbox.files().ca(), made.path());
+    let before = Observer::connect(sandbox.local_addr(), &credentials, "claim").await;
+    assert!(matches!(before, Err(ObserverError::Tls { .. })), "{before:?}");
+
+    let ca = std::fs::read(made.path().join("customer-ca.pem")).unwrap();
+    register_ca(dir.path(), &ca).unwrap();
+    let mut client = Observer::connect(sandbox.local_addr(), &credentials, "claim").await.unwrap();
+    support::listen_for_answers(&client).await;
+    let created = support::ask(&mut client, support::CREATE, b"{}").await.unwrap();
+    assert!(created["certificatePem"].is_string());
+    let hung_up = client.publish("aether-1", b"{}").await;
+    assert!(matches!(hung_up, Err(ObserverError::HungUp)), "a claim it is, and no more: {hung_up:?}");
+    sandbox.shutdown().await;
+
+    let sandbox = support::start(dir.path()).await;
+    assert!(Observer::connect(sandbox.local_addr(), &credentials, "claim").await.is_ok());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_openssl_claim_works_over_tls_1_2_and_1_3() {
+    let made = tempfile::tempdir().unwrap();
+    make_claim(made.path()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    register_ca(dir.path(), &std::fs::read(made.path().join("customer-ca.pem")).unwrap()).unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let (cert, key) = (made.path().join("claim.pem"), made.path().join("claim.key"));
+        let (address, ca) = (sandbox.local_addr(), sandbox.files().ca());
+        let mut raw = Raw::open(address, ca, &cert, &key, version).await.unwrap();
+        raw.send(connect("claim").into()).await;
+        let answer = raw.receive().await;
+        assert!(matches!(answer, Some(Packet::ConnectAck(_))), "{version:?}: {answer:?}");
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_or_a_wrong_ca_fails_the_handshake_over_both_versions() {
+    let made = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    make_claim(made.path()).await;
+    // Another CA with the same name: only the signature can tell.
+    make_claim(other.path()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    register_ca(dir.path(), &std::fs::read(made.path().join("customer-ca.pem")).unwrap()).unwrap();
+    let cases = [(other.path(), other.path()), (made.path(), other.path())];
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (cert, key) in cases {
+            let (cert, key) = (cert.join("claim.pem"), key.join("claim.key"));
+            let address = sandbox.local_addr();
+            let opened = Raw::open(address, sandbox.files().ca(), &cert, &key, version).await;
+            // TLS 1.3 tells only after the handshake.
+            if let Ok(mut raw) = opened {
+                raw.send(connect("claim").into()).await;
+                assert_eq!(raw.receive().await, None, "{version:?}");
+            }
+        }
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_expired_claim_and_one_signed_with_sha_1_are_refused() {
+    let made = tempfile::tempdir().unwrap();
+    make_claim(made.path()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    register_ca(dir.path(), &std::fs::read(made.path().join("customer-ca.pem")).unwrap()).unwrap();
+    let sign = "openssl x509 -req -in claim.csr -CA customer-ca.pem -CAkey customer-ca.key -CAcreateserial -out claim.pem";
+    for rest in ["-days -1 -sha256", "-days 3650 -sha1"] {
+        shell(made.path(), &format!("{sign} {rest}")).await;
+        let credentials = claim_credentials(sandbox.files().ca(), made.path());
+        let refused = Observer::connect(sandbox.local_addr(), &credentials, "claim").await;
+        assert!(matches!(refused, Err(ObserverError::Tls { .. })), "{rest}: {refused:?}");
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn openssl_itself_completes_the_handshake_and_trusts_the_server_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    for version in ["-tls1_2", "-tls1_3"] {
+        let command = format!(
+            "openssl s_client -connect {} -servername localhost -verify_hostname localhost -verify_return_error {version} -CAfile ca.pem -cert claim.pem -key claim.key -x509_strict </dev/null",
+            sandbox.local_addr()
+        );
+        let said = shell(dir.path(), &command).await;
+        assert!(said.contains("Verify return code: 0 (ok)"), "{version}: {said}");
+    }
+    sandbox.shutdown().await;
+}
