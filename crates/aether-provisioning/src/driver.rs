@@ -202,3 +202,65 @@ fn now() -> Now {
     // Tokio's clock, so that a test may pause it.
     Now { instant: tokio::time::Instant::now().into_std(), wall: SystemTime::now() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use aether_mqtt::testing::{self, FakeBroker, PublishReaction};
+    use aether_mqtt::{Endpoint, ServerRoots};
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::MockIdentityStore;
+
+    /// What was called, in order, by the driver and by the requests it sends.
+    type Calls = Arc<Mutex<Vec<&'static str>>>;
+
+    fn cloud(calls: &Calls) -> FakeBroker {
+        let (broker, calls) = (FakeBroker::new(), Arc::clone(calls));
+        broker.on_publish(move |publish| {
+            let accepted = format!("{}/accepted", publish.topic).parse().unwrap();
+            let (certificate, key) = testing::self_signed("AWS IoT Certificate");
+            let creates = publish.topic.as_str().ends_with("create/json");
+            calls.lock().unwrap().push(if creates { "create" } else { "register" });
+            let answer = if creates {
+                json!({ "certificateId": "c1", "certificatePem": certificate, "privateKey": key,
+                        "certificateOwnershipToken": "t" })
+            } else {
+                json!({ "thingName": "line7-press3" })
+            };
+            PublishReaction::acknowledge().reply(accepted, answer.to_string())
+        });
+        broker
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_certificate_is_kept_before_the_thing_is_registered() {
+        let calls = Calls::default();
+        let note = |call| {
+            let calls = Arc::clone(&calls);
+            move || calls.lock().unwrap().push(call)
+        };
+        let (load, issued, registered) = (note("load"), note("stage_issued"), note("stage_registered"));
+        let mut store = MockIdentityStore::new();
+        store.expect_load().times(1).returning(move || {
+            load();
+            Ok(Stored::Empty)
+        });
+        store.expect_stage_issued().times(1).withf(|one| one.token().reveal() == "t").returning(move |_| {
+            issued();
+            Ok(())
+        });
+        store.expect_stage_registered().times(1).returning(move |_| {
+            registered();
+            Ok(())
+        });
+        store.expect_promote().never();
+
+        let endpoint = Endpoint::new("localhost", 8883).unwrap();
+        let claim = Claim::new(endpoint, ServerRoots::mozilla(), testing::credentials("c"), "Aether".parse().unwrap());
+        provision(&cloud(&calls).connector(), &claim, &store, &|_| {}).await.unwrap();
+        assert_eq!(*calls.lock().unwrap(), ["load", "create", "stage_issued", "register", "stage_registered"]);
+    }
+}
