@@ -15,7 +15,6 @@ use std::process::ExitCode;
 
 use args::{Args, Command, SandboxCommand};
 use clap::Parser;
-use failure::Failure;
 
 #[tokio::main]
 async fn main() -> ExitCode {

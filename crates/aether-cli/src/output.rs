@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 /// Sends the log to standard error, in colour on a terminal only.
@@ -26,21 +27,22 @@ impl Printer {
 
     /// A step was reached.
     pub(crate) fn stage(self, name: &str, detail: Option<&str>) {
-        match (self.json, detail) {
-            (true, Some(detail)) => line(&json!({ "stage": name, "detail": detail }).to_string()),
-            (true, None) => line(&json!({ "stage": name }).to_string()),
-            (false, detail) => {
-                line(format!("{} {name:<20} {}", self.green("✓"), detail.unwrap_or_default()).trim_end());
-            }
+        if self.json {
+            let detail = detail.map(|detail| format!(",\"detail\":{}", json!(detail)));
+            line(&format!("{{\"stage\":{}{}}}", json!(name), detail.unwrap_or_default()));
+        } else {
+            line(format!("{} {name:<20} {}", self.green("✓"), detail.unwrap_or_default()).trim_end());
         }
     }
 
-    /// An event arrived on a topic.
+    /// An event arrived on a topic; it is shown as it came.
     pub(crate) fn event(self, topic: &str, payload: &[u8]) {
-        let event: Value = serde_json::from_slice(payload)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(payload).into_owned()));
+        let text = String::from_utf8_lossy(payload);
+        // What is not one line of JSON becomes a JSON text, so that a script can read every line.
+        let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok() && !text.contains('\n');
+        let event = if is_json { text.into_owned() } else { json!(text).to_string() };
         if self.json {
-            line(&json!({ "topic": topic, "event": event }).to_string());
+            line(&format!("{{\"topic\":{},\"event\":{event}}}", json!(topic)));
         } else {
             line(&format!("{} {topic}  {event}", self.green("→")));
         }

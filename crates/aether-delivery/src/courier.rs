@@ -30,7 +30,8 @@ impl Courier {
         outbox: Arc<Outbox>,
     ) -> CourierBuilder {
         let reconnect = Backoff::new(Duration::from_secs(1), Duration::from_secs(120));
-        CourierBuilder { connector, options, topic, outbox, window: 100, pace: Pace::UNLIMITED, reconnect }
+        let (window, pace, on_link) = (aether_mqtt::MAX_UNACKNOWLEDGED, Pace::UNLIMITED, Box::new(|_| {}));
+        CourierBuilder { connector, options, topic, outbox, window, pace, reconnect, on_link }
     }
 }
 
@@ -44,6 +45,7 @@ pub struct CourierBuilder {
     window: usize,
     pace: Pace,
     reconnect: Backoff,
+    on_link: Box<dyn Fn(Link) + Send + Sync>,
 }
 
 impl CourierBuilder {
@@ -63,6 +65,13 @@ impl CourierBuilder {
     /// How long to wait between attempts to connect. Default: 1 s doubling to 120 s, full jitter.
     pub const fn reconnect(mut self, backoff: Backoff) -> Self {
         self.reconnect = backoff;
+        self
+    }
+
+    /// Calls `observer` whenever the connection came or went; when it came, before anything is
+    /// published over it. It must not block. Default: nobody is called.
+    pub fn on_link(mut self, observer: impl Fn(Link) + Send + Sync + 'static) -> Self {
+        self.on_link = Box::new(observer);
         self
     }
 
@@ -164,7 +173,7 @@ impl Worker {
         let mut bucket = self.settings.pace.start(Instant::now());
         while let Some(session) = self.connect().await {
             let connected_at = Instant::now();
-            self.link.send_replace(Link::Up);
+            self.show(Link::Up);
             info!(endpoint = %self.settings.options.endpoint(), client_id = %self.settings.options.client_id(), "connected");
             let CourierBuilder { topic, outbox, window, .. } = &self.settings;
             let pump = Pump { session: &*session, topic, outbox, window: *window, bucket: &mut bucket };
@@ -172,11 +181,11 @@ impl Worker {
                 ended = pump.run() => ended,
                 () = self.may_end() => {
                     session.disconnect(GOODBYE).await;
-                    self.link.send_replace(Link::Down);
+                    self.show(Link::Down);
                     return;
                 }
             };
-            self.link.send_replace(Link::Down);
+            self.show(Link::Down);
             if connected_at.elapsed() >= STABLE {
                 self.settings.reconnect.reset();
             }
@@ -186,6 +195,11 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    fn show(&self, link: Link) {
+        self.link.send_replace(link);
+        (self.settings.on_link)(link);
     }
 
     /// Tries until there is a session; `None` once the courier is to stop.

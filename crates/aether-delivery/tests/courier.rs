@@ -77,6 +77,19 @@ async fn what_was_in_flight_when_the_connection_broke_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_observer_hears_of_a_connection_before_anything_is_published_over_it() {
+    let (broker, outbox) = (FakeBroker::new(), outbox(0..1));
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let seen = broker.clone();
+    let courier = courier(&broker, &outbox).on_link(move |link| heard.send((link, seen.publishes().len())).unwrap());
+    let courier = courier.start();
+    until_empty(&outbox).await;
+    courier.stop(SECOND).await;
+    assert_eq!(hears.recv().await, Some((Link::Up, 0)));
+    assert_eq!(hears.recv().await, Some((Link::Down, 1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_than_the_window_is_unacknowledged() {
     let (broker, outbox) = (FakeBroker::new(), outbox(0..250));
     broker.hold_acks();

@@ -3,11 +3,11 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Once},
     time::Duration,
 };
 
-use aether_delivery::{Courier, RunningCourier};
+use aether_delivery::{Courier, Link, RunningCourier};
 use aether_mqtt::ConnectOptions;
 use aether_outbox::Outbox;
 use aether_provisioning::{Claim, Identity, Stage as ProvisioningStage, Stored, provision};
@@ -113,7 +113,6 @@ impl Worker {
                 if !proven {
                     self.plan.store.promote(&identity).map_err(RunError::Store)?;
                 }
-                self.stages.report(Stage::DeviceConnected { thing_name: identity.thing_name().to_string() });
                 self.stop.cancelled().await;
             }
             () = self.stop.cancelled() => {}
@@ -162,7 +161,14 @@ impl Worker {
                 .roots(self.plan.roots.clone());
         let courier =
             Courier::builder(Arc::clone(&self.plan.connector), options, thing.to_topic(), Arc::clone(&self.outbox));
-        courier.pace(self.plan.pace).start()
+        // Said once: what comes and goes later is a matter for the log.
+        let (stages, name, said) = (self.stages.clone(), thing.to_string(), Once::new());
+        let on_link = move |link| {
+            if link == Link::Up {
+                said.call_once(|| stages.report(Stage::DeviceConnected { thing_name: name.clone() }));
+            }
+        };
+        courier.pace(self.plan.pace).on_link(on_link).start()
     }
 
     /// Says how the outbox is left.

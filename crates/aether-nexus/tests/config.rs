@@ -16,7 +16,13 @@ fn config(text: &str) -> (TempDir, PathBuf) {
 }
 
 fn chain(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Loads and builds `text`, which must fail, and looks for each of `parts` in the error.
