@@ -99,8 +99,8 @@ impl SandboxBuilder {
             audit_writer,
         } = opened.map_err(StartError::crypto("the state of the sandbox"))??;
 
-        let tls = ServerTls::new(server_certificate, &server_key)
-            .map_err(StartError::crypto("the server's TLS identity"))?;
+        let tls =
+            ServerTls::new(server_certificate, &server_key).map_err(StartError::crypto("the server's TLS identity"))?;
         let registry = Arc::new(registry);
         let policies = Arc::new(policies);
         let provisioning = Provisioning::new(ProvisioningParts {

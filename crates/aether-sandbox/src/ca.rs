@@ -33,13 +33,11 @@ pub fn register_ca(dir: &Path, pem: &[u8]) -> Result<CaId, RegisterCaError> {
     if !ca.may_sign() {
         return Err(RegisterCaError::NotACa { subject: ca.subject().to_owned() });
     }
-    ca.check_dates(SystemTime::now())
-        .map_err(|_| RegisterCaError::NotValidNow { subject: ca.subject().to_owned() })?;
+    ca.check_dates(SystemTime::now()).map_err(|_| RegisterCaError::NotValidNow { subject: ca.subject().to_owned() })?;
     let id = CaId::of_der(ca.der());
     let path = layout.customer_cas().join(format!("{id}.pem"));
     if !path.exists() {
-        disk::write_atomic(&path, pem, Access::Shared)
-            .map_err(|source| RegisterCaError::Io { path, source })?;
+        disk::write_atomic(&path, pem, Access::Shared).map_err(|source| RegisterCaError::Io { path, source })?;
     }
     Ok(id)
 }
@@ -67,9 +65,7 @@ impl CustomerCas {
 
     fn knows_signer(&self, certificate: &Certificate, now: SystemTime) -> bool {
         self.known.read().unwrap_or_else(PoisonError::into_inner).values().any(|ca| {
-            certificate.names_issuer(ca)
-                && ca.check_dates(now).is_ok()
-                && certificate.check_signature(ca).is_ok()
+            certificate.names_issuer(ca) && ca.check_dates(now).is_ok() && certificate.check_signature(ca).is_ok()
         })
     }
 

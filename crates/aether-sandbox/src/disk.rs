@@ -28,11 +28,7 @@ impl Access {
 
 /// Makes a directory, and the missing ones above it, with mode 0700.
 pub(crate) fn create_private_dir(path: &Path) -> Result<(), StartError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(StartError::io("create directory", path))
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StartError::io("create directory", path))
 }
 
 /// Replaces `path` by `bytes`: temporary file, fsync, rename, fsync of the directory.
@@ -50,8 +46,7 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], access: Access) -> io::Res
 }
 
 fn write_and_rename(from: &Path, to: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(from)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(from)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(from, to)
@@ -61,24 +56,16 @@ fn write_and_rename(from: &Path, to: &Path, bytes: &[u8], access: Access) -> io:
 pub(crate) fn write_if_missing(path: &Path, bytes: &[u8]) -> Result<(), StartError> {
     match path.exists() {
         true => Ok(()),
-        false => {
-            write_atomic(path, bytes, Access::Shared).map_err(StartError::io("write", path))
-        }
+        false => write_atomic(path, bytes, Access::Shared).map_err(StartError::io("write", path)),
     }
 }
 
 /// The files of a folder whose name ends in `.extension`, hidden ones left out, in order.
-pub(crate) fn files_with_extension(
-    folder: &Path,
-    extension: &str,
-) -> Result<Vec<PathBuf>, StartError> {
+pub(crate) fn files_with_extension(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, StartError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(StartError::io("read directory", folder))? {
         let path = entry.map_err(StartError::io("read directory", folder))?.path();
-        let hidden = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .is_none_or(|name| name.starts_with('.'));
+        let hidden = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
         if !hidden && path.extension().is_some_and(|found| found == extension) {
             found.push(path);
         }

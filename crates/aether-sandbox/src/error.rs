@@ -93,10 +93,7 @@ impl StartError {
         move |source| Self::Io { action, path, source }
     }
 
-    pub(crate) fn invalid_file<E: Into<Cause>>(
-        path: &Path,
-        expected: &'static str,
-    ) -> impl FnOnce(E) -> Self {
+    pub(crate) fn invalid_file<E: Into<Cause>>(path: &Path, expected: &'static str) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |cause| Self::InvalidFile { path, expected, source: cause.into() }
     }

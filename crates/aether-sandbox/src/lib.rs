@@ -1,4 +1,103 @@
-//! An offline AWS IoT Core for development, CI and integrators: mutual TLS, fleet provisioning, policies.
+//! An offline AWS IoT Core for development, CI and integrators.
+//!
+//! ```text
+//!              mutual TLS       CONNECT, PUBLISH, SUBSCRIBE, each delivery
+//!  device ──▶ certificates ──▶ IoT policies ──▶ topics ──▶ other clients
+//!             of the registry,       │             └─────▶ fleet provisioning:
+//!             registered CAs         ▼                     key, certificate, Thing
+//!                              decision log
+//! ```
+//!
+//! Depend on it if your tests or your workbench need a broker that is as strict as AWS: client
+//! certificates with a status, the claim and device policies evaluated word by word, a hang-up where
+//! AWS hangs up, and provisioning by claim over the real topics. As a program it is
+//! `aether sandbox up`.
+//!
+//! It refuses to depend on any other Aether crate: it is a second, independent reading of AWS's
+//! documents, and the device side has to agree with it. It is no broker for production. It logs no
+//! key, no ownership token and no payload.
+//!
+//! # Example
+//!
+//! A sandbox on a free port, and its observer watching every topic:
+//!
+//! ```
+//! use aether_sandbox::{KeyKind, Observer, Sandbox};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path().join("sandbox");
+//! let sandbox = Sandbox::builder(dir)
+//!     .listen("127.0.0.1:0".parse()?)
+//!     .device_keys(KeyKind::EcP256)
+//!     .start()
+//!     .await?;
+//!
+//! let credentials = sandbox.files().observer_credentials()?;
+//! let observer = Observer::connect(sandbox.local_addr(), &credentials, "watcher").await?;
+//! observer.subscribe("#").await?;
+//!
+//! // The observer's policy lets it publish nothing: the sandbox hangs up.
+//! assert!(observer.publish("press-3", b"25.0").await.is_err());
+//! sandbox.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The directory
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `ca.pem` | root of the server certificate, for clients to trust |
+//! | `claim.pem`, `claim.key` | claim certificate: may provision, nothing else |
+//! | `observer.pem`, `observer.key` | operator certificate: receives everything, publishes nothing |
+//! | `policies/*.json` | IoT policies, written at the first start and evaluated from there |
+//! | `template.json` | the provisioning template, likewise |
+//! | `audit.jsonl` | every decision, one JSON object a line ([`AuditRecord::to_json`]) |
+//! | `customer-cas/`, `registry/`, `private/`, `settings.json`, `lock` | the sandbox's own |
+//!
+//! Private keys have mode 0600, directories 0700, both from their creation. Policies and template
+//! may be edited while no sandbox runs; what cannot be evaluated stops the next start with the file
+//! and the place. A sandbox started again on its directory knows its Things and certificates.
+//!
+//! Resource names use the Region `eu-west-1` and the account `123456789012`.
+//!
+//! # What it keeps to, and what it leaves out
+//!
+//! | matter | behaviour |
+//! | --- | --- |
+//! | MQTT | 3.1.1. An MQTT 5 CONNECT is answered with reason 0x84 (unsupported protocol version) and closed |
+//! | violation of a policy | the connection is closed, without CONNACK, SUBACK or PUBACK; a delivery is left out silently |
+//! | QoS 2 | a PUBLISH or SUBSCRIBE gets no answer, a last will with it no CONNACK |
+//! | sessions | not kept: `session_present` is always 0, also for a client that asked for a persistent one |
+//! | retained messages | need `iot:RetainPublish`, are delivered, but not kept |
+//! | client id | 1 to 128 bytes, none that starts with `$`; a second connection takes over |
+//! | topics | 256 bytes, 7 slashes; `a/#` does not take in `a`; `$` topics are reserved for the service |
+//! | limits | payload 128 KB, 8 filters a SUBSCRIBE, 50 subscriptions a connection, 100 unacknowledged deliveries; 1000 more wait, then they are dropped and counted in the decision log |
+//! | keep-alive | closed after one and a half times of it; 0 stands for 1200 s |
+//! | client certificates | X.509 version 1 and 3, RSA of 2048 bits and more, ECDSA on P-256 and P-384, SHA-256 and better |
+//! | policies | `Effect`, `Action`, `Resource`, `*`, `?`, `${iot:ClientId}`; `Condition`, `NotAction`, `NotResource` and other variables are errors when the policy is read |
+//! | provisioning | `CreateKeysAndCertificate` and `RegisterThing` in JSON; a publish to the CSR or CBOR topics is hung up on |
+//! | templates | Thing, certificate, policy by name, `Ref`, `Fn::Join`, `DeviceConfiguration`; the rest is an error when the template is read |
+//!
+//! Where AWS's documents leave the behaviour open, the choice made here is one of these: an
+//! ownership token works once; a certificate that is not active completes the TLS handshake and is
+//! closed on at CONNECT; a client id stands for itself in a policy, so `*` in one is no wildcard.
+//!
+//! # Sources
+//!
+//! Comments cite the project's fact sheet on AWS IoT Core by section. It restates these documents:
+//! section 1 the AWS IoT Developer Guide's *Device provisioning MQTT API*, section 2 *Provisioning
+//! templates*, section 3 *AWS IoT Core policies* and *policy variables*, section 4 *MQTT*,
+//! *Lifecycle events* and the AWS General Reference's quotas. "The specification" is the guide
+//! *AWS IoT Core (Claim Provisioning)* for Aether.
+//!
+//! # Features
+//!
+//! None. Needs a Unix system: file modes are part of what it promises.
+
+mod sandbox;
 
 mod audit;
 mod broker;
@@ -15,7 +114,6 @@ mod policy;
 mod provisioning;
 mod random;
 mod registry;
-mod sandbox;
 mod state;
 mod trust;
 

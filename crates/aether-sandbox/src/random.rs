@@ -9,9 +9,7 @@ use crate::id::hex;
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
     Ok(bytes)
 }
 

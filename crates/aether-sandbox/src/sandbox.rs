@@ -10,10 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::registry::{Registry, RegistryError};
-use crate::{
-    AuditStream, CertificateId, CertificateRecord, CertificateStatus, Files, SandboxBuilder,
-    ThingRecord,
-};
+use crate::{AuditStream, CertificateId, CertificateRecord, CertificateStatus, Files, SandboxBuilder, ThingRecord};
 
 /// Longest wait for the tasks of a sandbox that shuts down.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -66,8 +66,7 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
     let template = template(&layout.template(), &policies)?;
     let registry = Registry::open(&layout)?;
     let server_ca = Authority::open(files.ca(), &layout.server_ca_key(), "Aether sandbox server CA")?;
-    let device_ca =
-        Authority::open(&layout.device_ca_cert(), &layout.device_ca_key(), "Aether sandbox device CA")?;
+    let device_ca = Authority::open(&layout.device_ca_cert(), &layout.device_ca_key(), "Aether sandbox device CA")?;
     for own in [
         Own {
             cert: files.claim_cert(),
@@ -87,8 +86,7 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
         own.open(&device_ca, &registry)?;
     }
     let (server_certificate, server_key) = server_ca.issue_server(listen)?;
-    let (audit, audit_writer) =
-        AuditLog::open(files.audit_log()).map_err(StartError::io("open", files.audit_log()))?;
+    let (audit, audit_writer) = AuditLog::open(files.audit_log()).map_err(StartError::io("open", files.audit_log()))?;
     if remembered.is_none() {
         remember(&layout, &template_name)?;
     }
@@ -132,8 +130,7 @@ struct Own<'a> {
 
 impl Own<'_> {
     fn open(&self, device_ca: &Authority, registry: &Registry) -> Result<(), StartError> {
-        let pair =
-            open_pair(self.cert, self.key, |key| device_ca.issue_client(self.common_name, key))?;
+        let pair = open_pair(self.cert, self.key, |key| device_ca.issue_client(self.common_name, key))?;
         let id = CertificateId::of_der(pair.certificate.der());
         match registry.admit(id, self.kind, &pair.pem, self.policy, SystemTime::now()) {
             Ok(()) => Ok(()),
@@ -156,9 +153,7 @@ fn lock(layout: &Layout) -> Result<File, StartError> {
         .map_err(StartError::io("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StartError::DirectoryInUse { dir: layout.dir().to_owned() })
-        }
+        Err(TryLockError::WouldBlock) => Err(StartError::DirectoryInUse { dir: layout.dir().to_owned() }),
         Err(TryLockError::Error(source)) => Err(StartError::io("lock", &path)(source)),
     }
 }
@@ -170,8 +165,7 @@ fn remembered(layout: &Layout) -> Result<Option<Remembered>, StartError> {
         return Ok(None);
     }
     let text = std::fs::read(&path).map_err(StartError::io("read", &path))?;
-    let found: Remembered =
-        serde_json::from_slice(&text).map_err(StartError::invalid_file(&path, EXPECTED))?;
+    let found: Remembered = serde_json::from_slice(&text).map_err(StartError::invalid_file(&path, EXPECTED))?;
     match found.format {
         FORMAT => Ok(Some(found)),
         other => {
@@ -184,8 +178,8 @@ fn remembered(layout: &Layout) -> Result<Option<Remembered>, StartError> {
 fn remember(layout: &Layout, template_name: &str) -> Result<(), StartError> {
     let path = layout.settings();
     let settings = Remembered { format: FORMAT, template_name: template_name.to_owned() };
-    let mut text = serde_json::to_vec_pretty(&settings)
-        .map_err(|cause| StartError::io("write", &path)(cause.into()))?;
+    let mut text =
+        serde_json::to_vec_pretty(&settings).map_err(|cause| StartError::io("write", &path)(cause.into()))?;
     text.push(b'\n');
     disk::write_atomic(&path, &text, Access::Shared).map_err(StartError::io("write", &path))
 }

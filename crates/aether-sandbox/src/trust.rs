@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::verify_tls13_signature_with_raw_key;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error as TlsError, SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error as TlsError, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 
 use crate::ca::CustomerCas;
@@ -64,10 +62,7 @@ impl Trust {
     pub(crate) fn standing(&self, identity: &Identity) -> Standing {
         match self.registry.certificate(&identity.certificate) {
             Some(known) => Standing { status: known.status, policies: known.policies },
-            None => Standing {
-                status: CertificateStatus::Active,
-                policies: vec![CLAIM_POLICY.to_owned()],
-            },
+            None => Standing { status: CertificateStatus::Active, policies: vec![CLAIM_POLICY.to_owned()] },
         }
     }
 }
@@ -128,9 +123,7 @@ impl ClientCertVerifier for ClientVerifier {
             .flat_map(|(_, algorithms)| algorithms)
             .any(|algorithm| {
                 algorithm.public_key_alg_id().as_ref() == certificate.key().algorithm
-                    && algorithm
-                        .verify_signature(&certificate.key().key, message, dss.signature())
-                        .is_ok()
+                    && algorithm.verify_signature(&certificate.key().key, message, dss.signature()).is_ok()
             });
         match verified {
             true => Ok(HandshakeSignatureValid::assertion()),

@@ -51,9 +51,7 @@ async fn connects_that_aws_refuses_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = support::start(dir.path()).await;
     let long = "x".repeat(129);
-    let will = |qos, topic: &str| {
-        Some(LastWill { qos, retain: false, topic: topic.into(), message: "gone".into() })
-    };
+    let will = |qos, topic: &str| Some(LastWill { qos, retain: false, topic: topic.into(), message: "gone".into() });
     let cases = [
         (connect("$reserved"), Some(ConnectAckReason::IdentifierRejected)),
         (connect(&long), Some(ConnectAckReason::IdentifierRejected)),
@@ -181,12 +179,8 @@ async fn a_last_will_is_sent_when_the_client_goes_without_goodbye() {
     .unwrap();
     let sandbox = support::start(dir.path()).await;
     let mut watcher = support::observer(&sandbox, "will/#").await;
-    let will = |topic: &str| LastWill {
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        topic: topic.into(),
-        message: "gone".into(),
-    };
+    let will =
+        |topic: &str| LastWill { qos: QoS::AtLeastOnce, retain: false, topic: topic.into(), message: "gone".into() };
     for (topic, polite) in [("will/polite", true), ("will/rude", false)] {
         let mut raw = Raw::claim(&sandbox).await;
         raw.send(Connect { last_will: Some(will(topic)), ..connect("claim") }.into()).await;
@@ -247,7 +241,8 @@ async fn bytes_that_are_no_tls_or_no_mqtt_never_stop_it() {
         raw.send_bytes(&[0x55; 64]).await;
         assert_eq!(raw.receive_bytes().await, b"", "{bytes:?}");
     }
-    for bytes in [&b"\x82\x02\x00\x01"[..], b"\x32\x03\x00\x05a", b"\x90\x00", b"\x0f\x00", b"\x30\x04\x00\x02\xff\xfe"] {
+    for bytes in [&b"\x82\x02\x00\x01"[..], b"\x32\x03\x00\x05a", b"\x90\x00", b"\x0f\x00", b"\x30\x04\x00\x02\xff\xfe"]
+    {
         let mut raw = Raw::connected(&sandbox, "claim").await;
         raw.send_bytes(bytes).await;
         assert_eq!(raw.receive().await, None, "{bytes:?}");

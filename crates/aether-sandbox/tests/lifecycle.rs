@@ -13,12 +13,12 @@ use support::provision;
 /// Every file below `dir` with its content, the decision log left out.
 fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
         if path.is_dir() {
             found.extend(files(&path));
         } else if path.extension().is_none_or(|extension| extension != "jsonl") {
-            found.insert(path.clone(), std::fs::read(&path).unwrap());
+            found.insert(path.clone(), std::fs::read(&path).expect("a file"));
         }
     }
     found
@@ -104,9 +104,7 @@ async fn a_template_name_outside_its_range_is_refused_and_nothing_is_written() {
 #[tokio::test]
 async fn the_template_name_belongs_to_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let builder = || {
-        Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256)
-    };
+    let builder = || Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256);
     let sandbox = builder().template_name("press-line").start().await.unwrap();
     sandbox.shutdown().await;
     let policy = std::fs::read_to_string(dir.path().join("policies/aether-claim.json")).unwrap();

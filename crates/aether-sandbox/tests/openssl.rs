@@ -19,10 +19,10 @@ const COMMANDS: [&str; 5] = [
 ];
 
 async fn shell(dir: &Path, command: &str) -> String {
-    let output = Command::new("sh").arg("-c").arg(command).current_dir(dir).output().await.unwrap();
+    let output = Command::new("sh").arg("-c").arg(command).current_dir(dir).output().await.expect("a shell");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command} (is openssl installed?): {said}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("text")
 }
 
 async fn make_claim(dir: &Path) {
@@ -32,7 +32,7 @@ async fn make_claim(dir: &Path) {
 }
 
 fn claim_credentials(ca: &Path, made: &Path) -> Credentials {
-    Credentials::read(ca, &made.join("claim.pem"), &made.join("claim.key")).unwrap()
+    Credentials::read(ca, &made.join("claim.pem"), &made.join("claim.key")).expect("claim files")
 }
 
 #[tokio::test]
@@ -114,7 +114,8 @@ async fn an_expired_claim_and_one_signed_with_sha_1_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = support::start(dir.path()).await;
     register_ca(dir.path(), &std::fs::read(made.path().join("customer-ca.pem")).unwrap()).unwrap();
-    let sign = "openssl x509 -req -in claim.csr -CA customer-ca.pem -CAkey customer-ca.key -CAcreateserial -out claim.pem";
+    let sign =
+        "openssl x509 -req -in claim.csr -CA customer-ca.pem -CAkey customer-ca.key -CAcreateserial -out claim.pem";
     for rest in ["-days -1 -sha256", "-days 3650 -sha1"] {
         shell(made.path(), &format!("{sign} {rest}")).await;
         let credentials = claim_credentials(sandbox.files().ca(), made.path());

@@ -2,9 +2,7 @@
 
 mod support;
 
-use aether_sandbox::{
-    AuditDecision, AuditEvent, AuditRecord, CertificateKind, Observer, ObserverError, Sandbox,
-};
+use aether_sandbox::{AuditDecision, AuditEvent, AuditRecord, CertificateKind, Observer, ObserverError, Sandbox};
 use support::{audited, provision};
 
 fn denied(event: AuditEvent) -> impl Fn(&AuditRecord) -> bool {
@@ -91,9 +89,7 @@ async fn an_allowed_decision_names_the_statement_behind_it() {
     let client = support::device(&sandbox, &device).await;
     client.subscribe("aether-1/sigils/+/write").await.unwrap();
     client.publish("aether-1", b"{}").await.unwrap();
-    for (event, statement) in
-        [(AuditEvent::Connect, 0), (AuditEvent::Subscribe, 2), (AuditEvent::Publish, 1)]
-    {
+    for (event, statement) in [(AuditEvent::Connect, 0), (AuditEvent::Subscribe, 2), (AuditEvent::Publish, 1)] {
         let record = audited(&mut audit, |record| record.event == event).await;
         assert_eq!(record.decision, AuditDecision::Allowed);
         let by = record.decided_by.unwrap();
@@ -126,8 +122,14 @@ async fn a_denied_delivery_is_silent_and_the_subscription_stands() {
     let policy = dir.path().join("policies/aether-device.json");
     let text = std::fs::read_to_string(&policy).unwrap();
     let narrow = text
-        .replace("\"iot:Receive\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}/*", "\"iot:Receive\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}/open/*")
-        .replace("\"iot:Publish\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}\"", "\"iot:Publish\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}/*\"");
+        .replace(
+            "\"iot:Receive\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}/*",
+            "\"iot:Receive\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}/open/*",
+        )
+        .replace(
+            "\"iot:Publish\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}\"",
+            "\"iot:Publish\",\n      \"Resource\": \"arn:aws:iot:eu-west-1:123456789012:topic/${iot:ClientId}/*\"",
+        );
     std::fs::write(&policy, narrow).unwrap();
 
     let sandbox = support::start(dir.path()).await;

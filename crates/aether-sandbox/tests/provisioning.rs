@@ -34,8 +34,7 @@ async fn a_claim_becomes_a_thing_that_can_publish() {
 #[tokio::test]
 async fn the_answers_have_aws_members_and_rsa_keys_by_default() {
     let dir = tempfile::tempdir().unwrap();
-    let sandbox =
-        Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+    let sandbox = Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
     let mut client = claim(&sandbox, "claim").await;
     listen_for_answers(&client).await;
     let created = ask(&mut client, CREATE, b"").await.unwrap();
@@ -112,7 +111,10 @@ async fn another_template_is_out_of_reach_for_the_claim_and_unknown_to_the_servi
     let other = "$aws/provisioning-templates/Other/provision/json";
     client.subscribe(&format!("{other}/rejected")).await.unwrap();
     let rejected = ask(&mut client, other, b"{}").await.unwrap_err();
-    assert_eq!((rejected["statusCode"].clone(), rejected["errorCode"].clone()), (json!(404), json!("TemplateNotFound")));
+    assert_eq!(
+        (rejected["statusCode"].clone(), rejected["errorCode"].clone()),
+        (json!(404), json!("TemplateNotFound"))
+    );
     sandbox.shutdown().await;
 }
 

@@ -114,25 +114,15 @@ pub(super) fn refused(witness: &Witness, refusal: &Refusal) {
     witness.denied(AuditEvent::Connect, None, decided_by, &refusal.reason);
 }
 
-fn decide(
-    broker: &Broker,
-    witness: &Witness,
-    identity: Identity,
-    connect: Connect,
-) -> Result<Admitted, Refusal> {
+fn decide(broker: &Broker, witness: &Witness, identity: Identity, connect: Connect) -> Result<Admitted, Refusal> {
     check_form(&connect)?;
     let standing = broker.trust.standing(&identity);
     if standing.status != CertificateStatus::Active {
         return Err(Refusal::silent(format!("certificate is {}", standing.status)));
     }
     let policies = broker.policies.pick(standing.policies.iter().map(String::as_str));
-    let client = Client::new(
-        connect.client_id.to_string(),
-        identity,
-        witness.clone(),
-        policies,
-        broker.stop.child_token(),
-    );
+    let client =
+        Client::new(connect.client_id.to_string(), identity, witness.clone(), policies, broker.stop.child_token());
     let verdict = client.may(Action::Connect, &client.id);
     if !verdict.allowed {
         return Err(Refusal::policy("no policy allows iot:Connect", verdict));
@@ -173,8 +163,7 @@ fn check_form(connect: &Connect) -> Result<(), Refusal> {
 
 /// A client must be allowed to publish its own last will (sheet, 3.5).
 fn check_will(client: &Client, will: &LastWill) -> Result<(), Refusal> {
-    check_topic(&will.topic)
-        .map_err(|fault| Refusal::silent(format!("last will topic: {}", fault.reason())))?;
+    check_topic(&will.topic).map_err(|fault| Refusal::silent(format!("last will topic: {}", fault.reason())))?;
     if will.message.len() > MAX_PAYLOAD || will.topic.starts_with('$') {
         return Err(Refusal::silent("last will is too long or on a reserved topic"));
     }
@@ -226,7 +215,9 @@ mod tests {
 
     #[tokio::test]
     async fn other_first_bytes_are_refused_without_an_answer() {
-        for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\xc0\x00", b"\x10\xff\xff\xff\xff", b"", b"\x10\x0c\x00\x04MQTX\x04\x02"] {
+        for bytes in
+            [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\xc0\x00", b"\x10\xff\xff\xff\xff", b"", b"\x10\x0c\x00\x04MQTX\x04\x02"]
+        {
             assert!(first(bytes).await.unwrap_err().answer.is_none(), "{bytes:?}");
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rmqtt_codec::v3::{Codec, ConnectAck, ConnectAckReason, LastWill, Packet};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::net::TcpStream;
@@ -13,12 +13,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Decoder;
 
+use super::Broker;
 use super::admission::{self, Admitted};
 use super::client::{Client, EndReason, Witness};
 use super::limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, MAX_PACKET, WRITE_TIMEOUT};
 use super::outbound::Delivery;
 use super::session::{Fault, Session};
-use super::Broker;
 use crate::policy::Action;
 use crate::trust::{ClientVerifier, Identity};
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
@@ -67,11 +67,7 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
     }
 }
 
-async fn handshake(
-    broker: &Broker,
-    socket: TcpStream,
-    witness: &Witness,
-) -> Option<(TlsStream<TcpStream>, Identity)> {
+async fn handshake(broker: &Broker, socket: TcpStream, witness: &Witness) -> Option<(TlsStream<TcpStream>, Identity)> {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(error = &error as &dyn std::error::Error, "could not set no-delay");
     }
@@ -219,7 +215,6 @@ fn publish_will(broker: &Broker, client: &Client, will: LastWill) {
     let verdict = client.may(Action::Publish, &topic);
     if verdict.allowed {
         client.witness.allowed(AuditEvent::Publish, &topic, verdict.decided_by);
-        let payload = Bytes::from(will.message);
-        broker.router.publish(&Delivery { topic, payload, qos: will.qos });
+        broker.router.publish(&Delivery { topic, payload: will.message, qos: will.qos });
     }
 }

@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::client::EndReason;
-use self::router::Router;
 pub(crate) use self::listener::listen;
+use self::router::Router;
 pub(crate) use self::tls::ServerTls;
 use crate::CertificateId;
 use crate::audit::AuditLog;

@@ -201,11 +201,9 @@ mod tests {
     fn publishes(outbound: &Outbound) -> Vec<(String, Option<NonZeroU16>)> {
         packets(outbound)
             .into_iter()
-            .map(|packet| match packet {
-                Packet::Publish(publish) => {
-                    (String::from_utf8(publish.payload.to_vec()).unwrap(), publish.packet_id)
-                }
-                other => panic!("{other:?}"),
+            .map(|packet| {
+                let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
+                (String::from_utf8(publish.payload.to_vec()).unwrap(), publish.packet_id)
             })
             .collect()
     }

@@ -83,9 +83,9 @@ impl Session {
             Packet::PingRequest => self.send(Packet::PingResponse),
             Packet::Disconnect => Err(Fault::new(EndReason::ClientInitiated, "")),
             Packet::Connect(_) => Err(Fault::client("second CONNECT")),
-            Packet::PublishReceived { .. }
-            | Packet::PublishRelease { .. }
-            | Packet::PublishComplete { .. } => Err(Fault::client("QoS 2 is not supported")),
+            Packet::PublishReceived { .. } | Packet::PublishRelease { .. } | Packet::PublishComplete { .. } => {
+                Err(Fault::client("QoS 2 is not supported"))
+            }
             Packet::ConnectAck(_)
             | Packet::SubscribeAck { .. }
             | Packet::UnsubscribeAck { .. }
@@ -166,9 +166,7 @@ impl Session {
                 }
                 Err(TopicFault::Limit(detail)) => Some(detail),
                 Ok(()) if too_many => Some("more than 8 filters in one SUBSCRIBE"),
-                Ok(()) if self.is_full(&granted, &filter) => {
-                    Some("more than 50 subscriptions on one connection")
-                }
+                Ok(()) if self.is_full(&granted, &filter) => Some("more than 50 subscriptions on one connection"),
                 Ok(()) => None,
             };
             let decided_by = self.require(AuditEvent::Subscribe, Action::Subscribe, &filter)?;
@@ -199,12 +197,7 @@ impl Session {
     }
 
     /// Asks the policies; a denial is recorded and ends the connection.
-    fn require(
-        &self,
-        event: AuditEvent,
-        action: Action,
-        target: &str,
-    ) -> Result<Option<crate::StatementRef>, Fault> {
+    fn require(&self, event: AuditEvent, action: Action, target: &str) -> Result<Option<crate::StatementRef>, Fault> {
         let verdict = self.client.may(action, target);
         if verdict.allowed {
             return Ok(verdict.decided_by);

@@ -61,10 +61,7 @@ impl Observer {
     ///
     /// Once dropped, the subscription may or may not stand.
     pub async fn subscribe(&self, filter: &str) -> Result<(), ObserverError> {
-        let ask = |packet_id| Packet::Subscribe {
-            packet_id,
-            topic_filters: vec![(filter.into(), QoS::AtLeastOnce)],
-        };
+        let ask = |packet_id| Packet::Subscribe { packet_id, topic_filters: vec![(filter.into(), QoS::AtLeastOnce)] };
         match self.link.ask("SUBACK", ask).await? {
             Ack::Subscribed(status) if !status.contains(&SubscribeReturnCode::Failure) => Ok(()),
             Ack::Subscribed(_) | Ack::Published => {

@@ -25,9 +25,8 @@ impl Credentials {
     /// [`CredentialsError::Io`] when a file cannot be read, the other variants when it holds
     /// something else. All are final until the file changes.
     pub fn read(ca: &Path, cert: &Path, key: &Path) -> Result<Self, CredentialsError> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| CredentialsError::Io { path: path.to_owned(), source })
-        };
+        let read =
+            |path: &Path| std::fs::read(path).map_err(|source| CredentialsError::Io { path: path.to_owned(), source });
         Self::from_pem(&read(ca)?, &read(cert)?, &read(key)?)
     }
 
@@ -51,11 +50,7 @@ impl Credentials {
 
 impl Clone for Credentials {
     fn clone(&self) -> Self {
-        Self {
-            roots: self.roots.clone(),
-            chain: self.chain.clone(),
-            key: self.key.clone_key(),
-        }
+        Self { roots: self.roots.clone(), chain: self.chain.clone(), key: self.key.clone_key() }
     }
 }
 
@@ -91,15 +86,11 @@ pub enum CredentialsError {
     },
 }
 
-fn certificates(
-    part: &'static str,
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
+fn certificates(part: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
     let expected = "at least one PEM certificate";
     let invalid = |source| CredentialsError::Pem { part, expected, source };
-    let found = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|cause| invalid(cause.into()))?;
+    let found =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|cause| invalid(cause.into()))?;
     match found.is_empty() {
         true => Err(invalid("no PEM section labelled CERTIFICATE".into())),
         false => Ok(found),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rmqtt_codec::v3::{Codec, Connect, ConnectAckReason, Packet, SubscribeReturnCode};
+use rmqtt_codec::v3::{Codec, Connect, Packet, SubscribeReturnCode};
 use rustls::client::Resumption;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
@@ -202,8 +202,7 @@ impl Worker {
     fn take(&self, packet: Packet) {
         match packet {
             Packet::Publish(publish) => {
-                let message =
-                    Message { topic: publish.topic.to_string(), payload: publish.payload.to_vec() };
+                let message = Message { topic: publish.topic.to_string(), payload: publish.payload.to_vec() };
                 if self.to_user.try_send((message, publish.packet_id)).is_err() {
                     tracing::warn!("observer does not read its messages, one is lost");
                 }
@@ -248,13 +247,10 @@ async fn shake_hands(
 ) -> Result<Connected, ObserverError> {
     let address = SocketAddr::new(reachable(address.ip()), address.port());
     let config = client_config(credentials).map_err(ObserverError::Credentials)?;
-    let socket = TcpStream::connect(address)
-        .await
-        .map_err(|source| ObserverError::Unreachable { address, source })?;
+    let socket = TcpStream::connect(address).await.map_err(|source| ObserverError::Unreachable { address, source })?;
     let name = ServerName::IpAddress(address.ip().into());
     let in_tls = |source| ObserverError::Tls { address, source };
-    let stream =
-        TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(in_tls)?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(in_tls)?;
     let mut connected = Connected { stream, buffer: BytesMut::new(), codec: Codec::new(0) };
     let connect = Connect {
         clean_session: true,
@@ -264,9 +260,9 @@ async fn shake_hands(
     connected.write(connect.into()).await.map_err(in_tls)?;
     loop {
         match connected.decode().map_err(in_tls)? {
-            Some(Packet::ConnectAck(ack)) => match ack.return_code {
-                ConnectAckReason::ConnectionAccepted => return Ok(connected),
-                refused => return Err(ObserverError::Refused { code: u8::from(refused) }),
+            Some(Packet::ConnectAck(ack)) => match u8::from(ack.return_code) {
+                0 => return Ok(connected),
+                code => return Err(ObserverError::Refused { code }),
             },
             Some(_) => return Err(ObserverError::HungUp),
             None => {}

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -36,11 +36,7 @@ pub(crate) struct Issued {
 
 impl Authority {
     /// Reads the CA from its two files, or makes it.
-    pub(crate) fn open(
-        cert_path: &Path,
-        key_path: &Path,
-        common_name: &str,
-    ) -> Result<Self, StartError> {
+    pub(crate) fn open(cert_path: &Path, key_path: &Path, common_name: &str) -> Result<Self, StartError> {
         let pair = open_pair(cert_path, key_path, |key| ca_params(common_name)?.self_signed(key))?;
         check_ca(&pair.certificate, cert_path)?;
         let der = CertificateDer::from_slice(pair.certificate.der());
@@ -74,8 +70,7 @@ impl Authority {
             let certificate = params.signed_by(&key, &self.issuer)?;
             Ok((certificate, key))
         };
-        let (certificate, key) =
-            make().map_err(StartError::crypto::<rcgen::Error>("the server certificate"))?;
+        let (certificate, key) = make().map_err(StartError::crypto::<rcgen::Error>("the server certificate"))?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Ok((certificate.der().clone(), key))
     }
@@ -104,10 +99,7 @@ fn ca_params(common_name: &str) -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-fn leaf_params(
-    common_name: &str,
-    usage: ExtendedKeyUsagePurpose,
-) -> Result<CertificateParams, rcgen::Error> {
+fn leaf_params(common_name: &str, usage: ExtendedKeyUsagePurpose) -> Result<CertificateParams, rcgen::Error> {
     let mut params = params(common_name)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -134,10 +126,7 @@ fn random_serial() -> Result<SerialNumber, rcgen::Error> {
 }
 
 fn server_names(listen: IpAddr) -> Result<Vec<SanType>, rcgen::Error> {
-    let mut addresses = vec![
-        IpAddr::from(std::net::Ipv4Addr::LOCALHOST),
-        IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
-    ];
+    let mut addresses = vec![IpAddr::from(std::net::Ipv4Addr::LOCALHOST), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)];
     if !listen.is_unspecified() && !addresses.contains(&listen) {
         addresses.push(listen);
     }

@@ -65,11 +65,8 @@ impl RngCore for SystemRng {
         u64::from_le_bytes(bytes)
     }
 
-    #[expect(
-        clippy::expect_used,
-        reason = "the trait has no error here, and a system without randomness must not go on"
-    )]
     fn fill_bytes(&mut self, dest: &mut [u8]) {
+        // The trait has no error here, and a system without randomness must not go on.
         self.try_fill_bytes(dest).expect("the operating system gives random bytes");
     }
 

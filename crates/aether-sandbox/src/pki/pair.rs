@@ -45,11 +45,8 @@ pub(crate) fn open_pair(
             .map_err(StartError::io("write", cert_path))?;
     }
     let pem = std::fs::read_to_string(cert_path).map_err(StartError::io("read", cert_path))?;
-    let invalid = |cause: Cause| {
-        StartError::invalid_file(cert_path, "the PEM certificate of the key beside it")(cause)
-    };
-    let certificate =
-        Certificate::parse_pem(pem.as_bytes()).map_err(|cause: X509Error| invalid(cause.into()))?;
+    let invalid = |cause: Cause| StartError::invalid_file(cert_path, "the PEM certificate of the key beside it")(cause);
+    let certificate = Certificate::parse_pem(pem.as_bytes()).map_err(|cause: X509Error| invalid(cause.into()))?;
     if certificate.key().spki != key.subject_public_key_info() {
         return Err(invalid("certificate and private key do not belong together".into()));
     }
@@ -70,9 +67,7 @@ mod tests {
     use super::*;
 
     fn open(dir: &Path) -> Result<CertifiedPair, StartError> {
-        open_pair(&dir.join("x.pem"), &dir.join("x.key"), |key| {
-            CertificateParams::default().self_signed(key)
-        })
+        open_pair(&dir.join("x.pem"), &dir.join("x.key"), |key| CertificateParams::default().self_signed(key))
     }
 
     #[test]

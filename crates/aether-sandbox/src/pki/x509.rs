@@ -138,9 +138,7 @@ impl Certificate {
                     && algorithm.public_key_alg_id().as_ref() == issuer.key.algorithm
             })
             .ok_or(X509Error::UnsupportedAlgorithm)?;
-        algorithm
-            .verify_signature(&issuer.key.key, &self.signed, &self.signature)
-            .map_err(|_| X509Error::BadSignature)
+        algorithm.verify_signature(&issuer.key.key, &self.signed, &self.signature).map_err(|_| X509Error::BadSignature)
     }
 }
 

@@ -82,12 +82,7 @@ impl Statement {
     fn parse(index: usize, value: &Value) -> Result<Self, PolicyError> {
         let place = format!("Statement[{index}]");
         let statement = object(value, &place)?;
-        refuse_others(
-            statement,
-            &place,
-            &["Sid", "Effect", "Action", "Resource"],
-            "Sid, Effect, Action and Resource",
-        )?;
+        refuse_others(statement, &place, &["Sid", "Effect", "Action", "Resource"], "Sid, Effect, Action and Resource")?;
         let effect = match statement.get("Effect").and_then(Value::as_str) {
             Some("Allow") => Effect::Allow,
             Some("Deny") => Effect::Deny,
@@ -202,7 +197,8 @@ mod tests {
     fn strings_and_lists_and_a_single_statement_are_read() {
         let list = with_statement(r#"{"Effect":"Allow","Action":["iot:Publish","iot:Receive"],"Resource":"*"}"#);
         assert_eq!(Policy::parse("p", &list).unwrap().statements[0].actions.len(), 2);
-        let single = r#"{"Version":"2012-10-17","Statement":{"Sid":"a","Effect":"Deny","Action":"iot:*","Resource":["*"]}}"#;
+        let single =
+            r#"{"Version":"2012-10-17","Statement":{"Sid":"a","Effect":"Deny","Action":"iot:*","Resource":["*"]}}"#;
         assert_eq!(Policy::parse("p", single).unwrap().statements[0].effect, Effect::Deny);
     }
 
@@ -214,7 +210,9 @@ mod tests {
             refused(&with_statement(&statement), &["Statement[0]", extra, "not supported yet"]);
         }
         refused(
-            &with_statement(r#"{"Effect":"Allow","Action":"iot:Publish","Resource":"arn:${iot:Connection.Thing.ThingName}"}"#),
+            &with_statement(
+                r#"{"Effect":"Allow","Action":"iot:Publish","Resource":"arn:${iot:Connection.Thing.ThingName}"}"#,
+            ),
             &["Statement[0].Resource", "iot:Connection.Thing.ThingName", "not supported yet"],
         );
     }
@@ -228,8 +226,14 @@ mod tests {
         refused(&with_statement(r#"{"Effect":"allow","Action":"iot:X","Resource":"*"}"#), &["Effect", "\"Allow\""]);
         refused(&with_statement(r#"{"Effect":"Allow","Action":"s3:Get","Resource":"*"}"#), &["Action", "s3:Get"]);
         refused(&with_statement(r#"{"Effect":"Allow","Action":[],"Resource":"*"}"#), &["Action", "list of strings"]);
-        refused(&with_statement(r#"{"Effect":"Allow","Action":"iot:X","Resource":["topic/a"]}"#), &["Resource[0]", "arn:"]);
+        refused(
+            &with_statement(r#"{"Effect":"Allow","Action":"iot:X","Resource":["topic/a"]}"#),
+            &["Resource[0]", "arn:"],
+        );
         let long = "x".repeat(MAX_CHARS);
-        refused(&with_statement(&format!(r#"{{"Effect":"Allow","Action":"iot:X","Resource":"arn:{long}"}}"#)), &["2048"]);
+        refused(
+            &with_statement(&format!(r#"{{"Effect":"Allow","Action":"iot:X","Resource":"arn:{long}"}}"#)),
+            &["2048"],
+        );
     }
 }

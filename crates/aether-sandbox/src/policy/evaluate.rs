@@ -57,11 +57,7 @@ pub(crate) struct Verdict {
 /// Decides `request` by all `policies` together: an explicit Deny wins over any Allow, and what no
 /// statement allows is denied (sheet, 3.1).
 pub(crate) fn evaluate(policies: &[Arc<Policy>], request: Request<'_>) -> Verdict {
-    let resource = format!(
-        "arn:aws:iot:{REGION}:{ACCOUNT}:{}/{}",
-        request.action.resource_type(),
-        request.target
-    );
+    let resource = format!("arn:aws:iot:{REGION}:{ACCOUNT}:{}/{}", request.action.resource_type(), request.target);
     let mut allowed_by = None;
     for policy in policies {
         for (index, statement) in policy.statements.iter().enumerate() {
@@ -81,10 +77,7 @@ pub(crate) fn evaluate(policies: &[Arc<Policy>], request: Request<'_>) -> Verdic
 
 fn applies(statement: &Statement, request: Request<'_>, resource: &str) -> bool {
     statement.actions.iter().any(|action| action.matches(request.action.name(), None))
-        && statement
-            .resources
-            .iter()
-            .any(|pattern| pattern.matches(resource, Some(request.client_id)))
+        && statement.resources.iter().any(|pattern| pattern.matches(resource, Some(request.client_id)))
 }
 
 #[cfg(test)]
@@ -150,10 +143,7 @@ mod tests {
         let policies = policy(text);
         check(&policies, Action::Publish, "open", Some(0));
         check(&policies, Action::Publish, "secret/a", None);
-        let verdict = evaluate(
-            &policies,
-            Request { action: Action::Publish, target: "secret/a", client_id: "c" },
-        );
+        let verdict = evaluate(&policies, Request { action: Action::Publish, target: "secret/a", client_id: "c" });
         assert_eq!(verdict.decided_by.map(|by| by.statement), Some(1));
     }
 

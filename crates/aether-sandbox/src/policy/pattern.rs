@@ -43,9 +43,8 @@ impl Pattern {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             if let Some(inside) = rest.strip_prefix("${") {
-                let (variable, after) = inside
-                    .split_once('}')
-                    .ok_or_else(|| PatternError::OpenVariable { pattern: text.to_owned() })?;
+                let (variable, after) =
+                    inside.split_once('}').ok_or_else(|| PatternError::OpenVariable { pattern: text.to_owned() })?;
                 pieces.push(variable_piece(variable)?);
                 rest = after;
                 continue;

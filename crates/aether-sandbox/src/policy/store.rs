@@ -45,8 +45,8 @@ impl PolicyStore {
                 let cause = format!("policy name {name:?} has characters AWS does not take");
                 return Err(StartError::invalid_file(&path, "a name of 1 to 128 of A-Z a-z 0-9 _ + = , . @ -")(cause));
             }
-            let policy = Policy::parse(name, &text)
-                .map_err(StartError::invalid_file(&path, "an IoT policy document"))?;
+            let policy =
+                Policy::parse(name, &text).map_err(StartError::invalid_file(&path, "an IoT policy document"))?;
             by_name.insert(name.to_owned(), Arc::new(policy));
         }
         Ok(Self { by_name })
@@ -178,7 +178,11 @@ mod tests {
         let folder = dir.path().join("policies");
         PolicyStore::open(&folder, "Aether").unwrap();
         let path = folder.join("mine.json");
-        std::fs::write(&path, r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"iot:Publish","Resource":"*"}]}"#).unwrap();
+        std::fs::write(
+            &path,
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"iot:Publish","Resource":"*"}]}"#,
+        )
+        .unwrap();
         let error = PolicyStore::open(&folder, "Aether").unwrap_err();
         assert!(error.is_usage());
         assert!(error.to_string().contains("mine.json"), "{error}");

@@ -141,9 +141,7 @@ pub(super) fn read_register(payload: &[u8]) -> Result<RegisterRequest, Rejection
     };
     let parameters = match request.get("parameters") {
         None | Some(Value::Null) => BTreeMap::new(),
-        Some(Value::Object(given)) => {
-            given.iter().map(parameter).collect::<Result<_, _>>()?
-        }
+        Some(Value::Object(given)) => given.iter().map(parameter).collect::<Result<_, _>>()?,
         Some(_) => return Err(Rejection::parameters("parameters must be a map of strings.")),
     };
     Ok(RegisterRequest { token, parameters })
@@ -174,10 +172,7 @@ mod tests {
         assert_eq!(create.answer_topic(true), "$aws/certificates/create/json/accepted");
         let register = RequestTopic::parse("$aws/provisioning-templates/Aether/provision/json").unwrap();
         assert_eq!(register.operation(), &Operation::RegisterThing { template: "Aether".into() });
-        assert_eq!(
-            register.answer_topic(false),
-            "$aws/provisioning-templates/Aether/provision/json/rejected"
-        );
+        assert_eq!(register.answer_topic(false), "$aws/provisioning-templates/Aether/provision/json/rejected");
     }
 
     #[test]
@@ -205,8 +200,7 @@ mod tests {
 
     #[test]
     fn register_needs_a_token_and_takes_strings_only() {
-        let request =
-            read_register(br#"{"certificateOwnershipToken":"t","parameters":{"SerialNumber":"7"}}"#);
+        let request = read_register(br#"{"certificateOwnershipToken":"t","parameters":{"SerialNumber":"7"}}"#);
         assert_eq!(request.ok().unwrap().parameters["SerialNumber"], "7");
         let no_token = read_register(br#"{"parameters":{}}"#).err().unwrap();
         assert_eq!(no_token.code, "InvalidCertificateOwnershipToken");

@@ -66,9 +66,7 @@ impl ProvisioningParts {
         let issued = Issued::from(issued);
         let id = CertificateId::of_der(&issued.der);
         let token = random::hex_text::<32>().map_err(internal)?;
-        self.registry
-            .add_pending(id.clone(), &issued.pem, &token, SystemTime::now())
-            .map_err(internal)?;
+        self.registry.add_pending(id.clone(), &issued.pem, &token, SystemTime::now()).map_err(internal)?;
         Ok(json!({
             "certificateId": id.as_str(),
             "certificatePem": issued.pem,
@@ -101,9 +99,7 @@ impl ProvisioningParts {
 
 fn refused(cause: RegistryError) -> Rejection {
     match cause {
-        RegistryError::Token => {
-            Rejection::token("Certificate ownership token is unknown, used or expired.")
-        }
+        RegistryError::Token => Rejection::token("Certificate ownership token is unknown, used or expired."),
         RegistryError::Unknown | RegistryError::Io { .. } => internal(cause),
     }
 }

@@ -119,8 +119,7 @@ pub(super) fn read_all<T: DeserializeOwned, R>(
     let mut found = Vec::new();
     for path in disk::files_with_extension(folder, "json")? {
         let text = std::fs::read(&path).map_err(StartError::io("read", &path))?;
-        let stored: T =
-            serde_json::from_slice(&text).map_err(StartError::invalid_file(&path, expected))?;
+        let stored: T = serde_json::from_slice(&text).map_err(StartError::invalid_file(&path, expected))?;
         let record = record(&stored).map_err(StartError::invalid_file(&path, expected))?;
         found.push((stored, record));
     }

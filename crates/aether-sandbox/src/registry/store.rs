@@ -84,11 +84,7 @@ impl Registry {
         for (stored, record) in certificates {
             state.keep(stored, record);
         }
-        let things = disk_form::read_all(
-            &layout.things(),
-            "a Thing of the sandbox's registry",
-            StoredThing::record,
-        )?;
+        let things = disk_form::read_all(&layout.things(), "a Thing of the sandbox's registry", StoredThing::record)?;
         state.things = things.into_iter().map(|(_, thing)| (thing.name.clone(), thing)).collect();
         Ok(Self { layout: layout.clone(), state: RwLock::new(state), writing: std::sync::Mutex::new(()) })
     }
@@ -162,10 +158,7 @@ impl Registry {
         let id = state.by_token.get(&hash).ok_or(RegistryError::Token)?;
         let (stored, _) = state.certificates.get(id).ok_or(RegistryError::Token)?;
         let good = stored.status == CertificateStatus::PendingActivation
-            && stored
-                .ownership
-                .as_ref()
-                .is_some_and(|ownership| disk_form::to_unix(now) < ownership.expires_at_unix);
+            && stored.ownership.as_ref().is_some_and(|ownership| disk_form::to_unix(now) < ownership.expires_at_unix);
         match good {
             true => Ok(Approval { certificate: id.clone() }),
             false => Err(RegistryError::Token),
@@ -187,19 +180,14 @@ impl Registry {
         let Approval { certificate: id } = self.approve(token, now)?;
         let thing = registration.thing.map(|(name, attributes)| {
             let known = self.read().things.get(&name).cloned();
-            let mut thing = known.unwrap_or(ThingRecord {
-                name,
-                attributes,
-                certificates: Vec::new(),
-                registered_at: now,
-            });
+            let mut thing =
+                known.unwrap_or(ThingRecord { name, attributes, certificates: Vec::new(), registered_at: now });
             if !thing.certificates.contains(&id) {
                 thing.certificates.push(id.clone());
             }
             thing
         });
-        let (mut stored, mut record) =
-            self.read().certificates.get(&id).cloned().ok_or(RegistryError::Unknown)?;
+        let (mut stored, mut record) = self.read().certificates.get(&id).cloned().ok_or(RegistryError::Unknown)?;
         record.status = registration.status;
         record.policies = registration.policies;
         record.thing = thing.as_ref().map(|thing| thing.name.clone());
@@ -214,11 +202,7 @@ impl Registry {
     }
 
     /// Sets the status of a certificate. Blocks.
-    pub(crate) fn set_status(
-        &self,
-        id: &CertificateId,
-        status: CertificateStatus,
-    ) -> Result<(), RegistryError> {
+    pub(crate) fn set_status(&self, id: &CertificateId, status: CertificateStatus) -> Result<(), RegistryError> {
         let _writing = self.writing();
         let known = self.read().certificates.get(id).cloned();
         let (mut stored, mut record) = known.ok_or(RegistryError::Unknown)?;
@@ -227,11 +211,7 @@ impl Registry {
         self.put_certificate(stored, record)
     }
 
-    fn put_certificate(
-        &self,
-        stored: StoredCertificate,
-        record: CertificateRecord,
-    ) -> Result<(), RegistryError> {
+    fn put_certificate(&self, stored: StoredCertificate, record: CertificateRecord) -> Result<(), RegistryError> {
         let path = stored.path(&self.layout.certificates());
         disk_form::write(&path, &stored).map_err(|source| RegistryError::Io { path, source })?;
         self.change().keep(stored, record);

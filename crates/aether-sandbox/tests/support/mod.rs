@@ -1,15 +1,14 @@
 //! What the integration tests share: a fresh sandbox, a claim exchange, a client that may misbehave.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a helper fails its test by panicking")]
 
 pub(crate) mod raw;
 
 use std::path::Path;
 use std::time::Duration;
 
-use aether_sandbox::{
-    AuditEvent, AuditRecord, AuditStream, Credentials, KeyKind, Message, Observer, Sandbox,
-};
+use aether_sandbox::{AuditEvent, AuditRecord, AuditStream, Credentials, KeyKind, Message, Observer, Sandbox};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -21,12 +20,7 @@ pub(crate) const PROVISION: &str = "$aws/provisioning-templates/Aether/provision
 
 /// Starts a sandbox on `dir` with quick keys.
 pub(crate) async fn start(dir: &Path) -> Sandbox {
-    Sandbox::builder(dir)
-        .listen("127.0.0.1:0".parse().unwrap())
-        .device_keys(KeyKind::EcP256)
-        .start()
-        .await
-        .unwrap()
+    Sandbox::builder(dir).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256).start().await.unwrap()
 }
 
 /// What a device has after the claim exchange.
@@ -106,10 +100,7 @@ pub(crate) async fn closed(client: &Observer) {
 }
 
 /// Waits for the first audit record that `wanted` accepts.
-pub(crate) async fn audited(
-    audit: &mut AuditStream,
-    wanted: impl Fn(&AuditRecord) -> bool,
-) -> AuditRecord {
+pub(crate) async fn audited(audit: &mut AuditStream, wanted: impl Fn(&AuditRecord) -> bool) -> AuditRecord {
     timeout(PATIENCE, async {
         loop {
             let record = audit.next().await.expect("a running sandbox");

@@ -57,8 +57,7 @@ impl Raw {
     pub(crate) async fn claim(sandbox: &aether_sandbox::Sandbox) -> Self {
         let files = sandbox.files();
         let version = &rustls::version::TLS13;
-        let opened =
-            Self::open(sandbox.local_addr(), files.ca(), files.claim_cert(), files.claim_key(), version);
+        let opened = Self::open(sandbox.local_addr(), files.ca(), files.claim_cert(), files.claim_key(), version);
         opened.await.unwrap()
     }
 
