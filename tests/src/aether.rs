@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -72,7 +72,8 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts one on `directory` and waits until it takes connections.
+    /// Starts one on `directory`, on a port that the operating system chooses, and waits until it says that it
+    /// listens.
     ///
     /// # Panics
     ///
@@ -80,16 +81,13 @@ impl Sandbox {
     #[must_use]
     #[track_caller]
     pub fn up(directory: impl Into<PathBuf>) -> Self {
-        let (directory, port) = (directory.into(), free_port());
-        let mut command = aether(["sandbox", "up", "--dir"]);
-        command.arg(&directory).args(["--listen", &format!("127.0.0.1:{port}")]);
-        let program = Program::start(&mut command);
-        program.wait_until("sandbox that listens", START, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
-        let sandbox = Self { program, directory, port };
-        for file in [sandbox.ca(), sandbox.claim().key, sandbox.observer().key] {
-            assert!(file.is_file(), "the sandbox listens without having written {}", file.display());
-        }
-        sandbox
+        let directory = directory.into();
+        let mut command = aether(["sandbox", "up", "--json", "--listen", "127.0.0.1:0", "--dir"]);
+        let program = Program::start(command.arg(&directory));
+        let stage = program.wait_for_stage("sandbox-listening", START);
+        let address = stage["detail"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
+        let port = address.unwrap_or_else(|| panic!("no address in {stage}")).port();
+        Self { program, directory, port }
     }
 
     /// The running program.

@@ -33,7 +33,11 @@ pub fn mosquitto<A: AsRef<OsStr>>(
     identity: &Identity,
     arguments: impl IntoIterator<Item = A>,
 ) -> Command {
-    let mut command = program(name);
+    // For the message when it is missing.
+    drop(program(name));
+    // Line by line: into a pipe it would keep what it has to say until there is a page of it.
+    let mut command = program("stdbuf");
+    command.args(["-oL", name]);
     command.args(["-d", "-V", "mqttv311", "-q", "1", "-h", "localhost", "-p"]).arg(sandbox.port().to_string());
     command.arg("--cafile").arg(sandbox.ca());
     command.arg("--cert").arg(&identity.certificate).arg("--key").arg(&identity.key);

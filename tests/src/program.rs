@@ -91,6 +91,20 @@ impl Program {
         })
     }
 
+    /// Waits for a stage, as `aether` prints it with `--json`: a line `{"stage": NAME, …}`, which is given.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait_for_line`](Self::wait_for_line).
+    #[track_caller]
+    pub fn wait_for_stage(&self, name: &str, within: Duration) -> serde_json::Value {
+        self.wait_until(&format!("stage {name}"), within, || {
+            let lines = self.lines(Stream::Out);
+            let mut stages = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            stages.find(|line| line["stage"] == name)
+        })
+    }
+
     /// Waits until `condition` gives something; looks at each new line and in between.
     ///
     /// # Panics
@@ -250,6 +264,12 @@ mod test {
         assert!(program.wait_for_exit(SOON).success());
         assert_eq!(program.lines(Stream::Out), ["one", "three"]);
         assert_eq!(program.lines(Stream::Err), ["two"]);
+    }
+
+    #[test]
+    fn a_stage_is_found_among_other_lines() {
+        let program = shell(r#"echo hello; echo '{"stage":"one"}'; echo '{"stage":"two","detail":"x"}'"#);
+        assert_eq!(program.wait_for_stage("two", SOON)["detail"], "x");
     }
 
     #[test]

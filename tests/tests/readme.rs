@@ -13,7 +13,10 @@ fn repository(path: &str) -> String {
 fn the_example_in_the_readme_is_the_example_that_is_built() {
     let example = repository("crates/aether-nexus/examples/temperature_poller.rs");
     let code = example[example.find("use std::").unwrap()..].trim_end();
-    assert!(repository("README.md").contains(&format!("```rust\n{code}\n```")), "copy the example into README.md again");
+    assert!(
+        repository("README.md").contains(&format!("```rust\n{code}\n```")),
+        "copy the example into README.md again"
+    );
 }
 
 #[test]
