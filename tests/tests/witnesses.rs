@@ -66,6 +66,7 @@ fn mosquitto_sub_receives_every_read_and_the_write_that_asyncua_made() {
     });
 
     let thing = thing_name(&sandbox);
+    assert!(thing.contains("P3-00017"), "the template parameter SerialNumber is part of the name {thing}");
     let all = events(&subscriber);
     for event in &all {
         assert_is_an_event_of(&thing, event);
@@ -160,6 +161,7 @@ fn a_claim_made_with_the_openssl_commands_of_the_guide_works_once_its_ca_is_regi
     // Its CA is not known yet, so the certificate is nobody's.
     let mut stranger = publish(&sandbox, &claim, "$aws/certificates/create/json", "{}");
     assert!(!stranger.wait_for_exit(SOON).success(), "{}", stranger.printed());
+    assert!(!stranger.printed().contains("received CONNACK"), "{}", stranger.printed());
 
     let mut register = aether(["sandbox", "register-ca", "--dir"]);
     register.arg(sandbox.directory()).arg(&customer_ca);
