@@ -183,6 +183,32 @@ async fn more_subscribes_at_once_than_places_all_get_through() {
 }
 
 #[tokio::test]
+async fn subscribes_given_up_leave_the_whole_window_to_publishes() {
+    let broker = Broker::start().await;
+    let (session, mut peer) = broker.session(&broker.options()).await;
+    let filter = "a".parse().unwrap();
+    for _ in 0..30 {
+        let mut given_up = session.subscribe(&filter);
+        assert!(given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let tickets: Vec<_> = (0..MAX_UNACKNOWLEDGED).map(|n| publish(&*session, n.to_string())).collect();
+    let mut acknowledged = 0;
+    while acknowledged < tickets.len() {
+        match peer.packet().await {
+            Some(Packet::Publish(arrived)) => {
+                peer.acknowledge(arrived.pkid).await;
+                acknowledged += 1;
+            }
+            Some(Packet::Subscribe(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    for ticket in tickets {
+        soon(ticket).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_window_is_a_hundred_and_opens_with_each_acknowledgement() {
     let broker = Broker::start().await;
     let (session, mut peer) = broker.session(&broker.options()).await;

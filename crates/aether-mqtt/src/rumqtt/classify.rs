@@ -148,4 +148,25 @@ mod tests {
         assert_eq!(name(AlertDescription::CertificateRequired), "certificate_required");
         assert_eq!(name(AlertDescription::NoApplicationProtocol), "no_application_protocol");
     }
+
+    #[test]
+    fn what_ends_a_session_is_told_apart() {
+        let io = |kind| ConnectionError::Io(io::Error::from(kind));
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRevoked);
+        let after = Duration::from_secs(30);
+        for (error, expected) in [
+            (ConnectionError::MqttState(StateError::AwaitPingResp), EndReason::KeepAlive),
+            (ConnectionError::MqttState(StateError::CollisionTimeout), EndReason::AckTimeout { after }),
+            (ConnectionError::MqttState(StateError::Unsolicited(7)), EndReason::Protocol),
+            (io(io::ErrorKind::ConnectionReset), EndReason::ClosedByPeer),
+            (io(io::ErrorKind::NetworkUnreachable), EndReason::Io),
+            (ConnectionError::FlushTimeout, EndReason::Io),
+            (
+                ConnectionError::Io(io::Error::other(alert)),
+                EndReason::TlsAlert { alert: "certificate_revoked".to_owned() },
+            ),
+        ] {
+            assert_eq!(session_ended(error, after).reason(), &expected);
+        }
+    }
 }

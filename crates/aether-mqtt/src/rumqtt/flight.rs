@@ -5,13 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::{MAX_UNACKNOWLEDGED, SessionEnded, SubscribeError, TicketResolver};
 
-/// Waits for a SUBACK: `Ok(false)` is its failure code.
-pub(super) type SubscribeReply = oneshot::Sender<Result<bool, SubscribeError>>;
+/// Who waits for a SUBACK, and the place the subscribe takes until it comes, waited for or not.
+pub(super) struct SubscribeReply {
+    /// Takes whether the broker has accepted it.
+    pub(super) sender: oneshot::Sender<Result<bool, SubscribeError>>,
+    pub(super) _place: OwnedSemaphorePermit,
+}
 
 pub(super) struct Flight {
     /// Whether anything more may be handed over.
@@ -61,7 +65,7 @@ impl Flight {
     pub(super) fn subscribe_acknowledged(&mut self, packet_id: u16, accepted: bool) {
         if let Some((_, reply)) = self.subscribes.sent.remove(&packet_id) {
             // Nobody waits when the subscribing future was dropped.
-            let _ = reply.send(Ok(accepted));
+            let _ = reply.sender.send(Ok(accepted));
         }
     }
 
@@ -77,7 +81,7 @@ impl Flight {
             resolver.fail(ended.clone());
         }
         for reply in self.subscribes.drain() {
-            let _ = reply.send(Err(SubscribeError::Ended(ended.clone())));
+            let _ = reply.sender.send(Err(SubscribeError::Ended(ended.clone())));
         }
     }
 }

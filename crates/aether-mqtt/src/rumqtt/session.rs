@@ -8,7 +8,7 @@ use rumqttc::{AsyncClient, QoS};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use super::flight::Flight;
+use super::flight::{Flight, SubscribeReply};
 use crate::ending::Ending;
 use crate::{
     EndReason, MAX_PAYLOAD, MAX_UNACKNOWLEDGED, Message, PublishError, PublishTicket, Session, SessionEnded,
@@ -28,7 +28,7 @@ pub(super) struct RumqttSession {
     shared: Arc<Shared>,
     incoming: tokio::sync::Mutex<mpsc::Receiver<Message>>,
     /// Keeps subscribes within the places the request channel has beside the publishes.
-    subscribe_places: Semaphore,
+    subscribe_places: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -61,8 +61,8 @@ impl Shared {
 
 impl RumqttSession {
     pub(super) fn new(shared: Arc<Shared>, incoming: mpsc::Receiver<Message>, subscribe_places: usize) -> Self {
-        let (incoming, subscribe_places) = (tokio::sync::Mutex::new(incoming), Semaphore::new(subscribe_places));
-        Self { shared, incoming, subscribe_places }
+        let subscribe_places = Arc::new(Semaphore::new(subscribe_places));
+        Self { shared, incoming: tokio::sync::Mutex::new(incoming), subscribe_places }
     }
 }
 
@@ -90,7 +90,10 @@ impl Session for RumqttSession {
     }
 
     async fn subscribe(&self, filter: &TopicFilter) -> Result<(), SubscribeError> {
-        let _place = self.subscribe_places.acquire().await;
+        let Ok(place) = Arc::clone(&self.subscribe_places).acquire_owned().await else {
+            // It is never closed.
+            return Err(SubscribeError::Ended(self.shared.ended_now()));
+        };
         let reply = {
             let mut flight = self.shared.flight();
             let sent = flight.open && self.shared.client.try_subscribe(filter.as_str(), QoS::AtLeastOnce).is_ok();
@@ -98,7 +101,7 @@ impl Session for RumqttSession {
                 return Err(SubscribeError::Ended(self.shared.ended_now()));
             }
             let (sender, receiver) = oneshot::channel();
-            flight.push_subscribe(sender);
+            flight.push_subscribe(SubscribeReply { sender, _place: place });
             receiver
         };
         match reply.await {
