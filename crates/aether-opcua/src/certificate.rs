@@ -144,7 +144,8 @@ impl OwnCertificate {
         let pem = fs::read_to_string(&self.key).map_err(|e| unreadable(&self.key, e))?;
         let refused = |e: rcgen::Error| StartError::Library { reason: e.to_string() };
         let key = KeyPair::from_pem(&pem).map_err(refused)?;
-        let certificate = params(subject).and_then(|params| params.self_signed(&key)).map_err(refused)?;
+        let certificate =
+            params(subject, since_1970() + LIFETIME).and_then(|params| params.self_signed(&key)).map_err(refused)?;
         write_private(&self.certificate, certificate.der())
     }
 
@@ -175,10 +176,9 @@ impl OwnCertificate {
         let organisation = certificate.subject().iter_organization().next().and_then(|o| o.as_str().ok());
         let names = certificate.subject_alternative_name().ok().flatten();
         let uri = names.and_then(|names| {
-            names.value.general_names.iter().find_map(|name| match name {
-                GeneralName::URI(uri) => Some((*uri).to_owned()),
-                _ => None,
-            })
+            let uri =
+                |name: &GeneralName<'_>| if let GeneralName::URI(uri) = name { Some((*uri).to_owned()) } else { None };
+            names.value.general_names.iter().find_map(uri)
         });
         let end = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
         Ok(Found {
@@ -191,11 +191,11 @@ impl OwnCertificate {
 }
 
 /// Follows Part 6, section 6.2.2.
-fn params(subject: &Subject) -> Result<CertificateParams, rcgen::Error> {
+fn params(subject: &Subject, end: Duration) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::default();
     let epoch = date_time_ymd(1970, 1, 1);
     params.not_before = epoch + since_1970().saturating_sub(CLOCK_MARGIN);
-    params.not_after = epoch + since_1970() + LIFETIME;
+    params.not_after = epoch + end;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, subject.name.as_str());
     params.distinguished_name.push(DnType::OrganizationName, ORGANISATION);
@@ -262,4 +262,62 @@ fn unreadable(path: &Path, source: io::Error) -> StartError {
 
 fn problem(path: &Path, found: impl Into<String>, fix: &'static str) -> StartError {
     StartError::Certificate { path: path.to_owned(), found: found.into(), fix, source: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject() -> Subject {
+        Subject {
+            name: "press 3".to_owned(),
+            application_uri: "urn:gateway:aether:press%203".to_owned(),
+            uri_ending: ":aether:press%203".to_owned(),
+            hosts: vec!["gateway".to_owned(), "192.0.2.5".to_owned()],
+        }
+    }
+
+    /// Puts a certificate in place of the one that is there, for the same key.
+    fn replace(own: &OwnCertificate, subject: &Subject, organisation: &str, end: Duration) {
+        let key = KeyPair::from_pem(&fs::read_to_string(&own.key).unwrap()).unwrap();
+        let mut params = params(subject, end).unwrap();
+        params.distinguished_name.push(DnType::OrganizationName, organisation);
+        fs::write(&own.certificate, params.self_signed(&key).unwrap().der()).unwrap();
+    }
+
+    fn left(own: &OwnCertificate) -> Option<Duration> {
+        own.read_certificate().unwrap().left
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_before_its_end_and_keeps_key_and_uri() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = OwnCertificate::ensure(dir.path(), &subject()).unwrap();
+        assert!(left(&own).is_some_and(|left| left > LIFETIME - DAY));
+        let key = fs::read(&own.key).unwrap();
+        for end in [since_1970() + RENEW_BEFORE - DAY, since_1970() - DAY] {
+            replace(&own, &subject(), ORGANISATION, end);
+            // The machine has another name by now; the server stays the same to its clients.
+            let moved = Subject { application_uri: "urn:elsewhere:aether:press%203".to_owned(), ..subject() };
+            let renewed = OwnCertificate::ensure(dir.path(), &moved).unwrap();
+            assert_eq!(renewed.application_uri, "urn:gateway:aether:press%203");
+            assert!(left(&renewed).is_some_and(|left| left > LIFETIME - DAY));
+            assert_eq!(renewed.read_certificate().unwrap().application_uri, Some(renewed.application_uri));
+            assert_eq!(fs::read(&own.key).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn a_certificate_made_by_others_is_used_as_it_is_until_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = OwnCertificate::ensure(dir.path(), &subject()).unwrap();
+        let theirs = Subject { application_uri: "urn:works:server".to_owned(), ..subject() };
+        replace(&own, &theirs, "Works", since_1970() + DAY);
+        let before = fs::read(&own.certificate).unwrap();
+        let used = OwnCertificate::ensure(dir.path(), &subject()).unwrap();
+        assert_eq!((used.application_uri.as_str(), fs::read(&own.certificate).unwrap()), ("urn:works:server", before));
+        replace(&own, &theirs, "Works", since_1970() - DAY);
+        let error = OwnCertificate::ensure(dir.path(), &subject()).unwrap_err().to_string();
+        assert!(error.contains("cert.der") && error.contains("expired"), "{error}");
+    }
 }

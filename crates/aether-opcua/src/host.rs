@@ -1,11 +1,18 @@
 //! By which names and addresses clients reach this machine.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use tokio::{net::lookup_host, time::timeout};
 
 use crate::url::OpcUaUrl;
 
 /// An address of another network (TEST-NET-1, RFC 5737); nothing is ever sent to it.
 const ELSEWHERE: &str = "192.0.2.1:9";
+/// Longest wait for a name server, which may be out of reach when a plant starts.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Returns the machine's name, where it has one that fits into an address.
 pub(crate) fn machine_name() -> Option<String> {
@@ -33,7 +40,7 @@ pub(crate) async fn dialable(url: &OpcUaUrl, bound: SocketAddr) -> String {
     }
     let name = machine_name();
     if let Some(name) = &name
-        && let Ok(addresses) = tokio::net::lookup_host((name.as_str(), bound.port())).await
+        && let Ok(Ok(addresses)) = timeout(PATIENCE, lookup_host((name.as_str(), bound.port()))).await
         && addresses.map(|a| a.ip().to_canonical()).any(|ip| !ip.is_loopback() && !ip.is_unspecified())
     {
         return name.clone();

@@ -87,10 +87,7 @@ pub(crate) fn from_variant(variant: &Variant) -> Option<Value> {
 
 /// Turns a value that can be a bound of EURange into a number.
 pub(crate) fn to_f64(value: &Value) -> Option<f64> {
-    match value {
-        Value::DateTime(_) => None,
-        other => to_variant(other).as_f64(),
-    }
+    to_variant(value).as_f64()
 }
 
 /// Turns a Sigil's sample into what goes over the wire. A Bad sample carries no value, as nobody may use it

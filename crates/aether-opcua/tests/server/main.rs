@@ -1,4 +1,5 @@
 //! The server as clients meet it, over real connections on loopback.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 mod abuse;
 mod access;

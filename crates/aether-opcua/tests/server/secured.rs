@@ -1,6 +1,6 @@
 //! Secured endpoints and the server's certificate.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use aether_opcua::{ClientCertificates, Security, StartError};
 use opcua::{
@@ -90,9 +90,15 @@ async fn only_trusted_clients_get_in_where_that_is_set() {
     let bound = server.client_certificates(ClientCertificates::Trusted).bind().await.unwrap();
     let url = bound.url();
     let server = bound.start();
-    assert!(Client::dial(&url, SECURED).await.is_none());
-    let rejected: Vec<_> = fs::read_dir(pki.path().join("rejected")).unwrap().collect();
+    let client = Arc::new(tempdir().unwrap());
+    assert!(Client::dial_as(Arc::clone(&client), &url, SECURED).await.is_none());
+    let rejected: Vec<_> =
+        fs::read_dir(pki.path().join("rejected")).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(rejected.len(), 1, "for somebody to look at");
+    let trusted = pki.path().join("trusted").join(rejected[0].file_name().unwrap());
+    fs::rename(&rejected[0], trusted).unwrap();
+    let client = Client::dial_as(client, &url, SECURED).await.expect("trusted now");
+    assert_eq!(client.read(TEMPERATURE).await.value, Some(Variant::Double(25.0)));
     server.stop(PATIENCE).await;
 }
 

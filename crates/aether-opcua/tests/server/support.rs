@@ -39,6 +39,10 @@ impl Recorder {
             .map(|e| (e.operation, e.sigil.id().to_string(), e.origin.actor().map(str::to_owned)))
             .collect()
     }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
 }
 
 impl EventSink for Recorder {
@@ -94,7 +98,7 @@ impl Plant {
 pub(crate) struct Client {
     pub(crate) session: Arc<Session>,
     pub(crate) events: JoinHandle<StatusCode>,
-    _pki: TempDir,
+    _pki: Arc<TempDir>,
 }
 
 /// How a client connects.
@@ -129,9 +133,13 @@ impl Client {
         Self::dial(url, Dial::OPEN).await.expect("a session")
     }
 
-    /// Connects; `None` where the server refuses.
+    /// Connects as a client that was never there; `None` where the server refuses.
     pub(crate) async fn dial(url: &str, how: Dial) -> Option<Self> {
-        let pki = tempfile::tempdir().unwrap();
+        Self::dial_as(Arc::new(tempfile::tempdir().unwrap()), url, how).await
+    }
+
+    /// Connects as the client whose certificate is in `pki`; `None` where the server refuses.
+    pub(crate) async fn dial_as(pki: Arc<TempDir>, url: &str, how: Dial) -> Option<Self> {
         let client = client_builder(&pki, how.policy).client().unwrap();
         let endpoint = if how.policy == SecurityPolicy::None {
             EndpointDescription::from((url, how.policy.to_str(), how.mode, UserTokenPolicy::anonymous()))
