@@ -121,7 +121,6 @@ impl Statement {
 }
 
 fn pattern(place: String, text: &str) -> Result<Pattern, PolicyError> {
-    // An action is never a variable, and lower-casing would have changed its name.
     Pattern::parse(text).map_err(|source| PolicyError::Pattern { place, source })
 }
 
