@@ -96,9 +96,9 @@ pub(crate) struct UpOptions {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8883")]
     pub(crate) listen: SocketAddr,
-    /// Name of the fleet provisioning template.
-    #[arg(long, value_name = "NAME", default_value = "Aether")]
-    pub(crate) template: String,
+    /// Name of the fleet provisioning template; without it the directory's own, at first Aether.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) template: Option<String>,
     /// Print stages as one JSON object a line instead of text.
     #[arg(long)]
     pub(crate) json: bool,
@@ -119,7 +119,8 @@ impl Command {
     pub(crate) const fn log_level(&self) -> &'static str {
         match self {
             Self::Demo(_) => "warn",
-            Self::Run(_) | Self::Sandbox { .. } => "info",
+            // The OPC UA library tells at `info` what `aether` says itself.
+            Self::Run(_) | Self::Sandbox { .. } => "info,opcua_server=warn,opcua_core=warn,opcua_crypto=warn",
         }
     }
 }

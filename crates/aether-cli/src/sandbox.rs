@@ -11,7 +11,11 @@ use crate::{
 
 pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
     let printer = Printer::new(options.json);
-    let sandbox = Sandbox::builder(&options.dir).listen(options.listen).template_name(options.template).start().await?;
+    let mut builder = Sandbox::builder(&options.dir).listen(options.listen);
+    if let Some(template) = options.template {
+        builder = builder.template_name(template);
+    }
+    let sandbox = builder.start().await?;
     printer.stage("sandbox-listening", Some(&sandbox.local_addr().to_string()));
     let files = sandbox.files();
     printer.note(&format!("  root certificate   {}", files.ca().display()));

@@ -75,7 +75,7 @@ impl StageSink {
     }
 
     pub(crate) fn report(&self, stage: Stage) {
-        tracing::info!(stage = stage.name(), detail = stage.detail(), "stage reached");
+        tracing::debug!(stage = stage.name(), detail = stage.detail(), "stage reached");
         (self.0)(stage);
     }
 }

@@ -72,7 +72,7 @@
 //! | QoS 2 | a PUBLISH or SUBSCRIBE gets no answer, a last will with it no CONNACK |
 //! | sessions | not kept: `session_present` is always 0, also for a client that asked for a persistent one |
 //! | retained messages | need `iot:RetainPublish`, are delivered, but not kept |
-//! | client id | 1 to 128 bytes, none that starts with `$`; a second connection takes over |
+//! | client id | up to 128 bytes, none that starts with `$`; without one a clean session gets `$GEN/…`; a second connection takes over |
 //! | topics | 256 bytes, 7 slashes; `a/#` does not take in `a`; `$` topics are reserved for the service |
 //! | limits | payload 128 KB, 8 filters a SUBSCRIBE, 50 subscriptions a connection, 100 unacknowledged deliveries; 1000 more wait, then they are dropped and counted in the decision log |
 //! | keep-alive | closed after one and a half times of it; 0 stands for 1200 s |

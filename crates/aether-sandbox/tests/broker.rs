@@ -32,6 +32,24 @@ async fn a_second_connection_with_the_same_client_id_takes_over() {
 }
 
 #[tokio::test]
+async fn a_client_without_an_id_gets_one_with_a_clean_session_and_none_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let mut audit = sandbox.audit();
+    let mut raw = Raw::claim(&sandbox).await;
+    raw.send(connect("").into()).await;
+    let Some(Packet::ConnectAck(ack)) = raw.receive().await else { panic!("no CONNACK") };
+    assert_eq!(ack.return_code, ConnectAckReason::ConnectionAccepted);
+    let admitted = audited_event(&mut audit, AuditEvent::Connect).await;
+    assert!(admitted.client_id.unwrap().starts_with("$GEN/"));
+
+    let mut raw = Raw::claim(&sandbox).await;
+    raw.send(Connect { clean_session: false, ..connect("") }.into()).await;
+    assert_eq!(raw.receive_bytes().await, [0x20, 2, 0, 2], "identifier rejected, MQTT 3.1.1 section 3.1.3.1");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
 async fn connack_never_claims_a_session_and_a_user_name_is_tolerated() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = support::start(dir.path()).await;
@@ -55,7 +73,6 @@ async fn connects_that_aws_refuses_are_refused() {
     let cases = [
         (connect("$reserved"), Some(ConnectAckReason::IdentifierRejected)),
         (connect(&long), Some(ConnectAckReason::IdentifierRejected)),
-        (connect(""), Some(ConnectAckReason::IdentifierRejected)),
         (Connect { password: Some("p".into()), ..connect("a") }, None),
         (Connect { last_will: will(QoS::ExactlyOnce, CREATE), ..connect("a") }, None),
         (Connect { last_will: will(QoS::AtLeastOnce, "aether-1"), ..connect("a") }, None),

@@ -16,6 +16,7 @@ use super::client::{Client, Witness};
 use super::limits::{HANDSHAKE_TIMEOUT, MAX_CLIENT_ID, MAX_KEEP_ALIVE, MAX_PAYLOAD};
 use super::topic::check_topic;
 use crate::policy::{Action, Verdict};
+use crate::random;
 use crate::trust::Identity;
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
 
@@ -78,7 +79,7 @@ pub(super) async fn read_connect(
                     Ok(Some(_)) => return Err(Refusal::silent("first packet is not CONNECT")),
                     Ok(None) => {}
                     Err(DecodeError::InvalidClientId) => {
-                        return Err(identifier_rejected("client id is empty"));
+                        return Err(identifier_rejected("client id is empty, and no clean session is asked for"));
                     }
                     Err(error) => return Err(Refusal::silent(error.to_string())),
                 },
@@ -102,10 +103,23 @@ pub(super) fn admit(
     broker: &Broker,
     mut witness: Witness,
     identity: Identity,
-    connect: Connect,
+    mut connect: Connect,
 ) -> Result<Admitted, Refusal> {
     witness.client_id = Some(connect.client_id.to_string());
-    decide(broker, &witness, identity, connect).inspect_err(|refusal| refused(&witness, refusal))
+    let formed = check_form(&connect).and_then(|()| name_the_nameless(&mut connect));
+    witness.client_id = Some(connect.client_id.to_string());
+    let admitted = formed.and_then(|()| decide(broker, &witness, identity, connect));
+    admitted.inspect_err(|refusal| refused(&witness, refusal))
+}
+
+/// Gives a client that brought no id one of its own, as a server must whose client asks for a clean
+/// session (MQTT 3.1.1, section 3.1.3.1). The form is the one AWS assigns (sheet, 4.2).
+fn name_the_nameless(connect: &mut Connect) -> Result<(), Refusal> {
+    if connect.client_id.is_empty() {
+        let id = random::hex_text::<16>().map_err(|error| Refusal::silent(error.to_string()))?;
+        connect.client_id = format!("$GEN/{id}").into();
+    }
+    Ok(())
 }
 
 /// Records that a connection was refused before or at CONNECT.
@@ -115,7 +129,6 @@ pub(super) fn refused(witness: &Witness, refusal: &Refusal) {
 }
 
 fn decide(broker: &Broker, witness: &Witness, identity: Identity, connect: Connect) -> Result<Admitted, Refusal> {
-    check_form(&connect)?;
     let standing = broker.trust.standing(&identity);
     if standing.status != CertificateStatus::Active {
         return Err(Refusal::silent(format!("certificate is {}", standing.status)));
@@ -144,9 +157,6 @@ fn check_form(connect: &Connect) -> Result<(), Refusal> {
     }
     if connect.password.is_some() && connect.username.is_none() {
         return Err(Refusal::silent("password without a user name"));
-    }
-    if id.is_empty() {
-        return Err(identifier_rejected("client id is empty"));
     }
     if id.len() > MAX_CLIENT_ID {
         return Err(identifier_rejected("client id is longer than 128 bytes"));
