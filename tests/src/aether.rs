@@ -27,24 +27,33 @@ pub fn aether<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Comman
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| match std::env::var_os("AETHER_BIN") {
         Some(given) => given.into(),
-        None => build(),
+        None => build(["--package", "aether-cli", "--bin", "aether"]).join("aether"),
     });
     let mut command = Command::new(program);
     command.args(arguments);
     command
 }
 
-/// Builds the program into the target directory that this test was built into.
-fn build() -> PathBuf {
+/// An example of `aether-nexus`, built where it is not there yet.
+///
+/// # Panics
+///
+/// When it cannot be built.
+#[must_use]
+#[track_caller]
+pub fn example(name: &str) -> Command {
+    Command::new(build(["--package", "aether-nexus", "--example", name]).join("examples").join(name))
+}
+
+/// Builds a program into the target directory that this test was built into; gives the folder it lies in.
+fn build(what: [&str; 4]) -> PathBuf {
     let target = target_directory();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--locked", "--package", "aether-cli", "--bin", "aether", "--target-dir"])
-        .arg(&target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
-    assert!(built.is_ok_and(|status| status.success()), "could not build the program `aether`");
-    target.join("debug").join("aether")
+    let mut command = Command::new(cargo);
+    command.args(["build", "--locked", "--target-dir"]).arg(&target).args(what);
+    let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(built.is_ok_and(|status| status.success()), "could not build {}", what[3]);
+    target.join("debug")
 }
 
 /// The target directory, from where this test lies: `TARGET/debug/deps/TEST`.
@@ -81,8 +90,19 @@ impl Sandbox {
     #[must_use]
     #[track_caller]
     pub fn up(directory: impl Into<PathBuf>) -> Self {
+        Self::up_at(directory, 0)
+    }
+
+    /// As [`up`](Self::up), on this port.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    #[must_use]
+    #[track_caller]
+    pub fn up_at(directory: impl Into<PathBuf>, port: u16) -> Self {
         let directory = directory.into();
-        let mut command = aether(["sandbox", "up", "--json", "--listen", "127.0.0.1:0", "--dir"]);
+        let mut command = aether(["sandbox", "up", "--json", "--listen", &format!("127.0.0.1:{port}"), "--dir"]);
         let program = Program::start(command.arg(&directory));
         let stage = program.wait_for_stage("sandbox-listening", START);
         let address = stage["detail"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
