@@ -1,5 +1,7 @@
 //! Who may start this runtime: an offline check of a signed token.
 
+mod ring;
+
 use std::{fmt, path::Path};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, errors::ErrorKind};
@@ -31,6 +33,7 @@ impl JwtVerifier {
     ///
     /// The text holds no Ed25519 and no P-256 public key.
     pub fn from_pem(public_key: &[u8], audience: &str) -> Result<Self, TokenError> {
+        ring::install();
         let ed25519 = DecodingKey::from_ed_pem(public_key).map(|key| (key, Algorithm::EdDSA));
         let either = ed25519.or_else(|_| DecodingKey::from_ec_pem(public_key).map(|key| (key, Algorithm::ES256)));
         let (key, algorithm) = either.map_err(|cause| TokenError::Key(Box::new(cause)))?;
@@ -93,7 +96,7 @@ pub enum TokenError {
     #[error("no token was given, and `token_key` asks for one")]
     Missing,
     /// The text is not a JSON Web Token.
-    #[error("the token is not a JSON Web Token with its three parts")]
+    #[error("the token is malformed: expected the three base64url parts of a JSON Web Token")]
     Malformed,
     /// Another algorithm than the key's.
     #[error("the token is signed with another algorithm than {expected}")]
@@ -126,62 +129,97 @@ pub enum TokenError {
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+    use ::ring::{
+        rand::SystemRandom,
+        signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+    };
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+    use jsonwebtoken::get_current_timestamp;
     use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+    use serde_json::{Value, json};
 
     use super::*;
 
-    /// A signer of tokens and the verifier that trusts it.
-    fn pair(algorithm: Algorithm) -> (EncodingKey, JwtVerifier) {
-        let kind = if algorithm == Algorithm::EdDSA { &PKCS_ED25519 } else { &PKCS_ECDSA_P256_SHA256 };
-        let key = KeyPair::generate_for(kind).unwrap();
-        let der = key.serialize_der();
-        let signer =
-            if algorithm == Algorithm::EdDSA { EncodingKey::from_ed_der(&der) } else { EncodingKey::from_ec_der(&der) };
-        (signer, JwtVerifier::from_pem(key.public_key_pem().as_bytes(), "aether").unwrap())
+    /// Somebody who signs tokens.
+    struct Signer {
+        algorithm: &'static str,
+        key: KeyPair,
     }
 
-    fn token(algorithm: Algorithm, signer: &EncodingKey, expires_in: i64, audience: &str) -> String {
-        let expiry = i64::try_from(get_current_timestamp()).unwrap() + expires_in;
-        let claims = serde_json::json!({ "exp": expiry, "aud": audience });
-        encode(&Header::new(algorithm), &claims, signer).unwrap()
+    impl Signer {
+        fn new(algorithm: &'static str) -> Self {
+            let kind = if algorithm == "EdDSA" { &PKCS_ED25519 } else { &PKCS_ECDSA_P256_SHA256 };
+            Self { algorithm, key: KeyPair::generate_for(kind).unwrap() }
+        }
+
+        fn verifier(&self) -> JwtVerifier {
+            JwtVerifier::from_pem(self.key.public_key_pem().as_bytes(), "aether").unwrap()
+        }
+
+        fn sign(&self, claims: &Value) -> String {
+            let head = json!({ "alg": self.algorithm, "typ": "JWT" }).to_string();
+            let message = format!("{}.{}", BASE64.encode(head), BASE64.encode(claims.to_string()));
+            let der = self.key.serialize_der();
+            let signature = if self.algorithm == "EdDSA" {
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).unwrap();
+                pair.sign(message.as_bytes()).as_ref().to_vec()
+            } else {
+                let random = SystemRandom::new();
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random).unwrap();
+                pair.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec()
+            };
+            format!("{message}.{}", BASE64.encode(signature))
+        }
+    }
+
+    fn in_seconds(seconds: i64) -> i64 {
+        i64::try_from(get_current_timestamp()).unwrap() + seconds
     }
 
     #[test]
     fn a_good_token_is_accepted_in_both_algorithms() {
-        for algorithm in [Algorithm::EdDSA, Algorithm::ES256] {
-            let (signer, verifier) = pair(algorithm);
-            verifier.verify(&token(algorithm, &signer, 60, "aether")).unwrap();
+        for algorithm in ["EdDSA", "ES256"] {
+            let signer = Signer::new(algorithm);
+            let token = signer.sign(&json!({ "aud": "aether", "exp": in_seconds(60) }));
+            signer.verifier().verify(&token).unwrap();
         }
     }
 
     #[test]
     fn a_bad_token_is_refused_with_its_reason() {
-        let (signer, verifier) = pair(Algorithm::EdDSA);
-        let (stranger, _) = pair(Algorithm::EdDSA);
-        let (ec_signer, _) = pair(Algorithm::ES256);
-        let good = token(Algorithm::EdDSA, &signer, 60, "aether");
-        let without_expiry = encode(&Header::new(Algorithm::EdDSA), &serde_json::json!({"aud": "aether"}), &signer);
-        let expiry_as_text = serde_json::json!({"aud": "aether", "exp": "tomorrow"});
-        let early = serde_json::json!({"aud": "aether", "exp": get_current_timestamp() + 99, "nbf": get_current_timestamp() + 50});
-
         #[track_caller]
         fn check(verifier: &JwtVerifier, token: &str, expected: &str) {
             let error = verifier.verify(token).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        check(&verifier, &token(Algorithm::EdDSA, &stranger, 60, "aether"), "signature");
-        check(&verifier, &token(Algorithm::EdDSA, &signer, -1, "aether"), "expired");
-        check(&verifier, &token(Algorithm::EdDSA, &signer, 60, "other"), "audience `aether`");
-        check(&verifier, &token(Algorithm::ES256, &ec_signer, 60, "aether"), "algorithm");
-        check(&verifier, &without_expiry.unwrap(), "`exp`");
-        check(&verifier, &encode(&Header::new(Algorithm::EdDSA), &early, &signer).unwrap(), "not valid yet");
-        check(&verifier, &encode(&Header::new(Algorithm::EdDSA), &expiry_as_text, &signer).unwrap(), "token");
-        check(&verifier, "", "three parts");
-        check(&verifier, "<your-aether-token>", "three parts");
-        check(&verifier, &good[..good.len() - 2], "token");
-        // The algorithm `none`: {"alg":"none","typ":"JWT"}.
-        check(&verifier, &format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", good.split('.').nth(1).unwrap()), "token");
+        for algorithm in ["EdDSA", "ES256"] {
+            let (signer, stranger) = (Signer::new(algorithm), Signer::new(algorithm));
+            let other = Signer::new(if algorithm == "EdDSA" { "ES256" } else { "EdDSA" });
+            let verifier = signer.verifier();
+            let good = json!({ "aud": "aether", "exp": in_seconds(60) });
+            check(&verifier, &stranger.sign(&good), "signature");
+            check(&verifier, &other.sign(&good), "algorithm");
+            check(&verifier, &signer.sign(&json!({ "aud": "aether", "exp": in_seconds(-1) })), "expired");
+            check(&verifier, &signer.sign(&json!({ "aud": "other", "exp": in_seconds(60) })), "audience `aether`");
+            check(&verifier, &signer.sign(&json!({ "aud": "aether" })), "`exp`");
+            check(&verifier, &signer.sign(&json!({ "exp": in_seconds(60) })), "`aud`");
+            check(&verifier, &signer.sign(&json!({ "aud": "aether", "exp": "tomorrow" })), "token");
+            let early = json!({ "aud": "aether", "exp": in_seconds(60), "nbf": in_seconds(50) });
+            check(&verifier, &signer.sign(&early), "not valid yet");
+
+            let token = signer.sign(&good);
+            let longer = signer.sign(&json!({ "aud": "aether", "exp": in_seconds(6000) }));
+            let (promise, _) = longer.rsplit_once('.').unwrap();
+            let (_, signature) = token.rsplit_once('.').unwrap();
+            check(&verifier, &format!("{promise}.{signature}"), "signature");
+            check(&verifier, &token[..token.len() - 1], "token");
+            let body = token.split('.').nth(1).unwrap();
+            let unsigned = format!("{}.{body}.", BASE64.encode(r#"{"alg":"none","typ":"JWT"}"#));
+            check(&verifier, &unsigned, "token");
+            for text in ["", "<your-aether-token>", "a.b.c"] {
+                check(&verifier, text, "three parts");
+            }
+        }
     }
 
     #[test]
