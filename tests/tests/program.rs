@@ -2,7 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use aether_tests::{
     aether::{Gateway, Sandbox, aether, example},
@@ -58,6 +65,38 @@ fn ctrl_c_ends_the_demo_cleanly_and_leaves_nothing_behind() {
     demo.interrupt();
     assert_eq!(demo.wait_for_exit(SOON).code(), Some(0), "{}", demo.printed());
     assert!(!demo.printed().contains('\u{1b}'), "no colours where there is no terminal");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_demo_that_nobody_reads_any_more_ends() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = aether(["demo", "--json"]);
+    demo.env("TMPDIR", temporary.path()).stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(demo.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("sandbox-listening"), "{first}");
+    // The reader is dropped here, as `head -1` would.
+    let deadline = Instant::now() + SOON;
+    let status = loop {
+        if let Some(status) = demo.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "the demo goes on without a reader");
+        std::thread::yield_now();
+    };
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn ctrl_c_at_once_is_no_failure_either() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = Program::start(aether(["demo"]).env("TMPDIR", temporary.path()));
+    demo.wait_for_line("the sandbox", SOON, |line| line.contains("sandbox-listening"));
+    demo.interrupt();
+    assert_eq!(demo.wait_for_exit(SOON).code(), Some(0), "{}", demo.printed());
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
@@ -182,6 +221,48 @@ fn a_setting_that_cannot_work_ends_the_start_with_exit_code_2_and_one_error() {
     refused(&format!("opc_ua_url = '{url}'"), &["opc_ua_url", &url, "in use"]);
     let weave = "[[weave]]\nlabel = 'p'\ncycle_time = '2s'\nread = ['A']\n";
     refused(&format!("{sigil}{weave}{weave}"), &["weave", "`p`"]);
+}
+
+#[test]
+fn an_unknown_log_level_is_told() {
+    let mut demo = Program::start(aether(["demo", "--for", "1s"]).env("AETHER_LOG", "aether=loud"));
+    assert_eq!(demo.wait_for_exit(SOON).code(), Some(2));
+    assert!(demo.printed().contains("AETHER_LOG") && demo.printed().contains("`aether=loud`"), "{}", demo.printed());
+}
+
+#[test]
+fn a_second_gateway_on_the_same_state_directory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::up(folder.path().join("sandbox"));
+    let first = Gateway::new(folder.path().join("gateway"), &sandbox).run();
+    first.wait_for_line("its identity", SOON, |line| line.contains("device-connected"));
+    let mut second = Gateway::new(folder.path().join("gateway"), &sandbox).run();
+    assert_eq!(second.wait_for_exit(SOON).code(), Some(2), "{}", second.printed());
+    assert!(second.printed().contains("state_dir") && second.printed().contains("in use"), "{}", second.printed());
+    let created = sandbox.decisions().iter().filter(|d| d["event"] == "create-keys-and-certificate").count();
+    assert_eq!(created, 1, "the second did not spend the claim");
+}
+
+#[test]
+fn a_damaged_identity_is_named_with_its_file_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::up(folder.path().join("sandbox"));
+    let gateway = Gateway::new(folder.path().join("gateway"), &sandbox);
+    let mut first = gateway.run();
+    first.wait_for_line("its identity", SOON, |line| line.contains("device-connected"));
+    first.terminate();
+    assert_eq!(first.wait_for_exit(SOON).code(), Some(0), "{}", first.printed());
+    let active = folder.path().join("gateway/state/identity/active");
+    fs::write(&active, "nonsense!\n").unwrap();
+    let mut second = gateway.run();
+    assert_eq!(second.wait_for_exit(SOON).code(), Some(2), "{}", second.printed());
+    assert!(
+        second.printed().contains("state_dir") && second.printed().contains("identity/active"),
+        "{}",
+        second.printed()
+    );
+    assert!(!second.printed().contains("opcua-listening"), "told before anything is served: {}", second.printed());
+    assert_eq!(fs::read_to_string(active).unwrap(), "nonsense!\n");
 }
 
 #[test]

@@ -141,6 +141,28 @@ fn mosquitto_pub_with_the_claim_certificate_is_hung_up_on_at_the_thing_topic() {
 }
 
 #[test]
+fn the_command_that_the_help_of_the_sandbox_shows_works_as_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::up(folder.path().join("sandbox"));
+    let mut help = Program::start(&mut aether(["sandbox", "up", "--help"]));
+    assert!(help.wait_for_exit(SOON).success());
+    let help = help.lines(Stream::Out).join("\n");
+    let command = &help[help.find("mosquitto_sub").unwrap()..];
+    let command = command[..command.find("\n\n").unwrap_or(command.len())].trim_end();
+    assert!(command.contains("-p 8883") && command.ends_with("'#'"), "{command}");
+
+    drop(foreign::program("mosquitto_sub"));
+    // The port is the only thing that is another one here.
+    let command =
+        command.replace("8883", &sandbox.port().to_string()).replace("mosquitto_sub", "exec stdbuf -oL mosquitto_sub");
+    let subscriber = Program::start(Command::new("sh").args(["-c", &command]).current_dir(folder.path()));
+    let subscribed = |d: &Value| d["event"] == "subscribe" && d["decision"] == "allowed";
+    subscriber.wait_until("its subscription", SOON, || sandbox.decisions().iter().find(|d| subscribed(d)).map(|_| ()));
+    let _running = Gateway::new(folder.path().join("gateway"), &sandbox).run();
+    subscriber.wait_for_line("an event", SOON, |line| line.starts_with("aether-P3-00017 {\"sigil_id\""));
+}
+
+#[test]
 fn mosquitto_pub_with_the_observer_certificate_is_hung_up_on() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::up(folder.path().join("sandbox"));

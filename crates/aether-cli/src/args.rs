@@ -114,13 +114,19 @@ pub(crate) struct RegisterCaOptions {
     pub(crate) file: PathBuf,
 }
 
+/// The OPC UA library calls it an error, at every connection, that a server of policy None has no
+/// certificate; faults of a secured server's certificate end the start with an error of ours.
+const QUIET_WARN: &str = "warn,opcua_core::comms::secure_channel=off";
+const QUIET_INFO: &str =
+    "info,opcua_server=warn,opcua_core=warn,opcua_crypto=warn,opcua_core::comms::secure_channel=off";
+
 impl Command {
     /// What is logged where AETHER_LOG says nothing: a demo speaks for itself, a service tells its story.
     pub(crate) const fn log_level(&self) -> &'static str {
         match self {
-            Self::Demo(_) => "warn",
+            Self::Demo(_) => QUIET_WARN,
             // The OPC UA library tells at `info` what `aether` says itself.
-            Self::Run(_) | Self::Sandbox { .. } => "info,opcua_server=warn,opcua_core=warn,opcua_crypto=warn",
+            Self::Run(_) | Self::Sandbox { .. } => QUIET_INFO,
         }
     }
 }

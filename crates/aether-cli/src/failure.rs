@@ -64,7 +64,7 @@ impl From<BuildError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let code = match &error {
-            RunError::Provisioning(_) => REFUSED,
+            refusal if refusal.is_refusal() => REFUSED,
             other if other.is_configuration() => SETTINGS,
             _ => RUNNING,
         };

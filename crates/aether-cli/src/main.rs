@@ -15,19 +15,23 @@ use std::process::ExitCode;
 
 use args::{Args, Command, SandboxCommand};
 use clap::Parser;
+use failure::Failure;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    output::start_logging(args.command.log_level());
-    let outcome = match args.command {
+    match run(args.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    output::start_logging(command.log_level())?;
+    match command {
         Command::Demo(options) => demo::demo(options).await,
         Command::Run(options) => run::run(options).await,
         Command::Sandbox { command: SandboxCommand::Up(options) } => sandbox::up(options).await,
         Command::Sandbox { command: SandboxCommand::RegisterCa(options) } => sandbox::register_ca(&options),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }

@@ -4,13 +4,27 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 
 use serde::de::IgnoredAny;
 use serde_json::json;
+use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
+use crate::failure::Failure;
+
 /// Sends the log to standard error, in colour on a terminal only.
-pub(crate) fn start_logging(default_level: &str) {
+pub(crate) fn start_logging(default_level: &str) -> Result<(), Failure> {
     let filter = std::env::var("AETHER_LOG").unwrap_or_else(|_| default_level.to_owned());
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new(default_level));
+    let filter = EnvFilter::try_new(&filter).map_err(|e| {
+        Failure::settings(format!("variable AETHER_LOG: found `{filter}`, expected a level such as info: {e}"))
+    })?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal()).init();
+    Ok(())
+}
+
+/// Told when nobody reads standard output any more.
+static READER_GONE: Notify = Notify::const_new();
+
+/// Resolves once nobody reads standard output any more, as with `aether demo | head -1`.
+pub(crate) async fn reader_gone() {
+    READER_GONE.notified().await;
 }
 
 /// Prints stages, events and notes: as text for people, or as JSON for scripts.
@@ -60,8 +74,11 @@ impl Printer {
     }
 }
 
-/// Prints one line at once. Whoever reads may have gone away: that is no reason to panic.
+/// Prints one line at once. Whoever reads may have gone away: that is no reason to panic, and a
+/// gateway goes on.
 fn line(text: &str) {
     let mut out = stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        READER_GONE.notify_one();
+    }
 }

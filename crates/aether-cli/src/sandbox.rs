@@ -11,6 +11,7 @@ use crate::{
 
 pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
     let printer = Printer::new(options.json);
+    let end_asked = signals::end_asked().map_err(Failure::running)?;
     let mut builder = Sandbox::builder(&options.dir).listen(options.listen);
     if let Some(template) = options.template {
         builder = builder.template_name(template);
@@ -23,9 +24,9 @@ pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
     let observer = (files.observer_cert().display(), files.observer_key().display());
     printer.note(&format!("  observer           {} and {}", observer.0, observer.1));
     printer.note(&format!("  template           {}", sandbox.template_name()));
-    let ended = signals::end_asked().await;
+    end_asked.await;
     sandbox.shutdown().await;
-    ended.map_err(Failure::running)
+    Ok(())
 }
 
 pub(crate) fn register_ca(options: &RegisterCaOptions) -> Result<(), Failure> {

@@ -2,20 +2,23 @@
 
 use std::io;
 
-/// Resolves at SIGINT (Ctrl-C) or SIGTERM.
+/// Starts to listen at once; the future resolves at SIGINT (Ctrl-C) or SIGTERM.
 #[cfg(unix)]
-pub(crate) async fn end_asked() -> io::Result<()> {
+pub(crate) fn end_asked() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
-/// Resolves at Ctrl-C.
+/// The future resolves at Ctrl-C.
 #[cfg(not(unix))]
-pub(crate) async fn end_asked() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+pub(crate) fn end_asked() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }

@@ -7,7 +7,7 @@ use aether_outbox::{Outbox, Stats};
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -117,7 +117,7 @@ pub struct RunningCourier {
 /// The two ways to end: send what waits and say goodbye, or say goodbye.
 #[derive(Clone, Debug, Default)]
 struct Stop {
-    /// No new attempts to connect; end once the outbox is empty.
+    /// End once the outbox is empty; until then no long pauses between attempts to connect.
     drain: CancellationToken,
     /// End now, saying goodbye.
     now: CancellationToken,
@@ -139,8 +139,9 @@ impl RunningCourier {
         let _ = self.link.clone().wait_for(|link| *link == Link::Up).await;
     }
 
-    /// Sends what waits, as far as that is possible within `within` and without a new attempt to
-    /// connect, says goodbye to the broker and ends. Returns how the outbox was left.
+    /// Sends what waits, as far as that is possible within `within`, says goodbye to the broker and
+    /// ends. Without a connection it tries to get one until then, unless nothing waits. Returns how
+    /// the outbox was left.
     pub async fn stop(mut self, within: Duration) -> Stats {
         let deadline = Instant::now() + within;
         self.stop.drain.cancel();
@@ -158,6 +159,9 @@ impl Drop for RunningCourier {
         self.task.abort();
     }
 }
+
+/// Longest pause between two attempts while draining.
+const HURRIED: Duration = Duration::from_secs(1);
 
 /// Longest time that the MQTT DISCONNECT may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -211,7 +215,7 @@ impl Worker {
                     Ok(session) => return Some(session),
                     Err(cause) => cause,
                 },
-                () = self.stop.drain.cancelled() => return None,
+                () = self.may_end() => return None,
             };
             let retry_in = self.settings.reconnect.next_random_delay();
             warn!(error = &cause as &dyn std::error::Error, ?retry_in, "could not connect");
@@ -219,11 +223,19 @@ impl Worker {
         }
     }
 
-    /// Waits; `None` where the courier is to stop instead.
+    /// Waits before the next attempt, not for long while draining; `None` where the courier is to
+    /// stop instead.
     async fn pause(&self, time: Duration) -> Option<()> {
+        let began = Instant::now();
+        let hurried = async {
+            self.stop.drain.cancelled().await;
+            sleep_until(began + time.min(HURRIED)).await;
+        };
         tokio::select! {
+            biased;
+            () = self.may_end() => None,
             () = sleep(time) => Some(()),
-            () = self.stop.drain.cancelled() => None,
+            () = hurried => Some(()),
         }
     }
 

@@ -10,6 +10,8 @@
 //! cargo run --package aether-nexus --example temperature_poller
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::{error::Error, time::Duration};
 
 use aether_nexus::Nexus;

@@ -146,8 +146,9 @@ impl NexusBuilder {
     /// Lets the process's environment variables win over the settings given so far.
     ///
     /// Each setting has its variable: `AETHER_` and the name of the setter in capitals, such as
-    /// `AETHER_OPC_UA_URL`, `AETHER_TOKEN` or `AETHER_AWS_IOT_ENDPOINT`. A variable that is empty
-    /// counts as not set.
+    /// `AETHER_OPC_UA_URL`, `AETHER_TOKEN` or `AETHER_AWS_IOT_ENDPOINT`; all template parameters
+    /// together stand in `AETHER_AWS_IOT_TEMPLATE_PARAMETERS`, as `name=value,name=value`. A variable
+    /// that is empty counts as not set.
     pub fn environment(self) -> Self {
         self.environment_from(&ProcessEnvironment)
     }
@@ -158,8 +159,9 @@ impl NexusBuilder {
         self
     }
 
-    /// Checks every setting and makes the runtime. Reads the files that settings name; writes and
-    /// opens nothing.
+    /// Checks every setting and makes the runtime. Reads the stored identity and the files that
+    /// settings name; writes nothing and opens no port. The claim files are looked at only while
+    /// there is no stored identity: they may be removed from a device that has one.
     ///
     /// # Errors
     ///

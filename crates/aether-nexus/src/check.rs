@@ -12,7 +12,7 @@ use std::{
 use aether_delivery::Pace;
 use aether_mqtt::{Connector, Credentials, Endpoint, RumqttConnector, ServerRoots};
 use aether_opcua::{Anonymous, ClientCertificates, OpcUaUrl, Security};
-use aether_provisioning::{DirectoryStore, IdentityStore, TemplateName};
+use aether_provisioning::{DirectoryStore, IdentityStore, Stored, TemplateName};
 
 use crate::{
     builder::Seams,
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Plan {
     pub(crate) opc_ua: OpcUaPlan,
     pub(crate) state_dir: PathBuf,
+    /// Whether the identity is kept below `state_dir`, so that no other process may use it.
+    pub(crate) owns_state: bool,
     pub(crate) guarded: bool,
     pub(crate) cloud: Option<CloudPlan>,
 }
@@ -44,7 +46,7 @@ pub(crate) struct CloudPlan {
     pub(crate) endpoint: Endpoint,
     pub(crate) roots: ServerRoots,
     pub(crate) pace: Pace,
-    /// `None` where the settings name no claim: then only a stored identity can be used.
+    /// `None` where there is a stored identity, and where the settings name no claim.
     pub(crate) claim: Option<ClaimPlan>,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) store: Arc<dyn IdentityStore>,
@@ -79,10 +81,14 @@ pub(crate) fn plan(settings: &Settings, seams: Seams) -> Result<Plan, BuildError
     };
     let state_dir = settings.state_dir.clone().unwrap_or_else(|| "state".into());
     let cloud = settings.aws_iot.endpoint.as_deref();
+    if cloud.is_none() && settings.aws_iot.names_something() {
+        return Err(missing("aws_iot.endpoint", "the host name of AWS IoT Core's data endpoint, or of a sandbox"));
+    }
+    let owns_state = seams.identity_store.is_none();
     let connector = seams.connector.unwrap_or_else(|| Arc::new(RumqttConnector::default()));
     let store = seams.identity_store.unwrap_or_else(|| Arc::new(DirectoryStore::new(state_dir.join("identity"))));
     let cloud = cloud.map(|host| cloud_plan(host, &settings.aws_iot, connector, store)).transpose()?;
-    Ok(Plan { opc_ua, state_dir, guarded, cloud })
+    Ok(Plan { opc_ua, state_dir, owns_state, guarded, cloud })
 }
 
 /// Verifies the token where a verifier or its key is configured; says whether one is.
@@ -92,7 +98,8 @@ fn check_token(settings: &Settings, verifier: Option<Arc<dyn TokenVerifier>>) ->
         (None, None) => return Ok(false),
         (None, Some(path)) => {
             let audience = settings.token_audience.as_deref().unwrap_or("aether");
-            let verifier = JwtVerifier::from_file(path, audience);
+            let pem = read("token_key", path, "an Ed25519 or P-256 public key in PEM")?;
+            let verifier = JwtVerifier::from_pem(&pem, audience);
             Arc::new(verifier.map_err(|e| invalid("token_key", path.display(), e))?)
         }
     };
@@ -107,8 +114,7 @@ fn cloud_plan(
     connector: Arc<dyn Connector>,
     store: Arc<dyn IdentityStore>,
 ) -> Result<CloudPlan, BuildError> {
-    let port = settings.port.as_deref().unwrap_or("8883");
-    let port = parse("aws_iot.port", port)?;
+    let port = settings.port.as_deref().map_or(Ok(8883), port)?;
     let endpoint = Endpoint::new(host, port).map_err(|e| invalid("aws_iot.endpoint", host, e))?;
     let roots = match &settings.root_ca {
         None => ServerRoots::mozilla(),
@@ -123,7 +129,31 @@ fn cloud_plan(
     } else {
         Pace::UNLIMITED
     };
-    Ok(CloudPlan { endpoint, roots, pace, claim: claim_plan(settings)?, connector, store })
+    let claim = match store.load().map_err(BuildError::Store)? {
+        // The claim has done its work; its files may be gone.
+        Stored::Registered(_) | Stored::Active(_) => None,
+        Stored::Empty | Stored::Issued(_) | _ => claim_plan(settings)?,
+    };
+    Ok(CloudPlan { endpoint, roots, pace, claim, connector, store })
+}
+
+/// A TCP port from 1 to 65535.
+fn port(text: &str) -> Result<u16, BuildError> {
+    let number = text.parse().ok().filter(|port| *port != 0);
+    number.ok_or_else(|| invalid("aws_iot.port", text, Expected("a port from 1 to 65535")))
+}
+
+/// What a setting should have held.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {0}")]
+struct Expected(&'static str);
+
+/// The parameters as given in code or in the file, unless the environment has others.
+fn template_parameters(settings: &AwsIotSettings) -> Result<BTreeMap<String, String>, BuildError> {
+    let Some(text) = &settings.template_parameters_text else { return Ok(settings.template_parameters.clone()) };
+    let wrong = || invalid("aws_iot.template_parameters", text, Expected("name=value,name=value"));
+    let pairs = text.split(',').map(|pair| pair.split_once('=').filter(|(name, _)| !name.is_empty()));
+    pairs.map(|pair| pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(wrong)).collect()
 }
 
 fn claim_plan(settings: &AwsIotSettings) -> Result<Option<ClaimPlan>, BuildError> {
@@ -145,7 +175,7 @@ fn claim_plan(settings: &AwsIotSettings) -> Result<Option<ClaimPlan>, BuildError
         key: key.clone(),
         source,
     })?;
-    Ok(Some(ClaimPlan { template, credentials, parameters: settings.template_parameters.clone() }))
+    Ok(Some(ClaimPlan { template, credentials, parameters: template_parameters(settings)? }))
 }
 
 fn missing(setting: &'static str, expected: &'static str) -> BuildError {

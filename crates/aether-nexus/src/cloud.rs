@@ -10,26 +10,27 @@ use std::{
 use aether_delivery::{Courier, Link, RunningCourier};
 use aether_mqtt::ConnectOptions;
 use aether_outbox::Outbox;
-use aether_provisioning::{Claim, Identity, Stage as ProvisioningStage, Stored, provision};
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use aether_provisioning::{Claim, Identity, Stage as ProvisioningStage, Stored, provision_until};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     check::{ClaimPlan, CloudPlan},
     error::RunError,
-    serial,
     stage::{Stage, StageSink},
+    state::serial_number,
 };
 
 /// The cloud side at work. Dropping it ends it at once.
 #[derive(Debug)]
 pub(crate) struct Cloud {
-    task: JoinHandle<()>,
-    failure: oneshot::Receiver<RunError>,
+    task: JoinHandle<Result<(), RunError>>,
     stop: CancellationToken,
-    drain: Arc<std::sync::OnceLock<Duration>>,
 }
+
+/// How long what waits is sent when the cloud side stops.
+const DRAIN: Duration = Duration::from_secs(5);
 
 impl Cloud {
     /// Looks into the identity store and starts the rest in a task.
@@ -41,39 +42,23 @@ impl Cloud {
     ) -> Result<Self, RunError> {
         let stored = plan.store.load().map_err(RunError::Store)?;
         let stop = CancellationToken::new();
-        let drain = Arc::default();
-        let (report, failure) = oneshot::channel();
-        let worker = Worker {
-            plan,
-            state_dir: state_dir.to_owned(),
-            outbox,
-            stages,
-            stop: stop.clone(),
-            drain: Arc::clone(&drain),
-        };
-        let task = tokio::spawn(async move {
-            if let Err(cause) = worker.run(stored).await {
-                // Nobody waits for it once the runtime stops.
-                let _ = report.send(cause);
-            }
-        });
-        Ok(Self { task, failure, stop, drain })
+        let worker = Worker { plan, state_dir: state_dir.to_owned(), outbox, stages, stop: stop.clone() };
+        Ok(Self { task: tokio::spawn(worker.run(stored)), stop })
     }
 
     /// Resolves when the cloud side has failed for good.
     pub(crate) async fn failed(&mut self) -> RunError {
-        match (&mut self.failure).await {
-            Ok(cause) => cause,
-            // It ended without a failure: it was stopped.
-            Err(_) => std::future::pending().await,
+        match (&mut self.task).await {
+            Ok(Err(cause)) => cause,
+            // It ends well only when it is stopped, and then nobody asks.
+            Ok(Ok(())) | Err(_) => RunError::CloudPanicked,
         }
     }
 
-    /// Sends what waits within `drain`, says goodbye, and ends.
-    pub(crate) async fn stop(mut self, drain: Duration) {
-        let _ = self.drain.set(drain);
+    /// Sends what waits within a few seconds, says goodbye, and ends.
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        if timeout(drain + Duration::from_secs(3), &mut self.task).await.is_err() {
+        if !self.task.is_finished() && timeout(2 * DRAIN, &mut self.task).await.is_err() {
             warn!("the cloud side did not end in time and was ended");
         }
     }
@@ -91,46 +76,30 @@ struct Worker {
     outbox: Arc<Outbox>,
     stages: StageSink,
     stop: CancellationToken,
-    drain: Arc<std::sync::OnceLock<Duration>>,
 }
 
 impl Worker {
     async fn run(self, stored: Stored) -> Result<(), RunError> {
-        let (identity, proven) = match stored {
-            Stored::Active(identity) => (identity, true),
-            Stored::Registered(identity) => (identity, false),
-            _ => {
-                let obtained = tokio::select! {
-                    obtained = self.obtain() => obtained?,
-                    () = self.stop.cancelled() => return Ok(self.account()),
-                };
-                (obtained, false)
-            }
+        let identity = match stored {
+            Stored::Active(identity) | Stored::Registered(identity) => Some(identity),
+            Stored::Empty | Stored::Issued(_) | _ => self.obtain().await?,
         };
-        let courier = self.courier(&identity);
-        tokio::select! {
-            () = courier.link_up() => {
-                if !proven {
-                    self.plan.store.promote(&identity).map_err(RunError::Store)?;
-                }
-                self.stop.cancelled().await;
-            }
-            () = self.stop.cancelled() => {}
+        if let Some(identity) = identity {
+            self.carry(&identity).await;
         }
-        courier.stop(self.drain.get().copied().unwrap_or_default()).await;
         self.account();
         Ok(())
     }
 
-    /// Trades the claim for an identity.
-    async fn obtain(&self) -> Result<Identity, RunError> {
+    /// Trades the claim for an identity; `None` when stopped before there is one.
+    async fn obtain(&self) -> Result<Option<Identity>, RunError> {
         let Some(claim) = &self.plan.claim else { return Err(RunError::NoIdentity) };
         let claim = self.claim(claim)?;
         let stages = self.stages.clone();
         let on_stage = move |stage| match stage {
             ProvisioningStage::ClaimConnected => stages.report(Stage::ClaimConnected),
             ProvisioningStage::CertificateIssued { certificate_id } => {
-                stages.report(Stage::CertificateIssued { certificate_id: certificate_id.to_string() });
+                stages.report(Stage::CertificateIssued { certificate_id });
             }
             ProvisioningStage::ThingRegistered { thing_name } => {
                 stages.report(Stage::ThingRegistered { thing_name: thing_name.to_string() });
@@ -138,13 +107,15 @@ impl Worker {
             // Stages of a later version of the provisioning crate.
             _ => {}
         };
-        provision(&*self.plan.connector, &claim, &*self.plan.store, &on_stage).await.map_err(RunError::Provisioning)
+        let CloudPlan { connector, store, .. } = &self.plan;
+        let provisioned = provision_until(connector, &claim, &**store, &on_stage, self.stop.cancelled());
+        provisioned.await.map_err(RunError::Provisioning)
     }
 
     fn claim(&self, plan: &ClaimPlan) -> Result<Claim, RunError> {
         let mut parameters = plan.parameters.clone();
         if parameters.is_empty() {
-            let serial = serial::serial_number(&self.state_dir)
+            let serial = serial_number(&self.state_dir)
                 .map_err(|source| RunError::State { path: self.state_dir.clone(), source })?;
             parameters = BTreeMap::from([("SerialNumber".to_owned(), serial)]);
         }
@@ -153,14 +124,29 @@ impl Worker {
         Ok(claim.parameters(parameters))
     }
 
+    /// Carries events until it is stopped.
+    async fn carry(&self, identity: &Identity) {
+        let courier = self.courier(identity);
+        tokio::select! {
+            () = courier.link_up() => {
+                // Of an identity in use this only clears away what a kill may have left. If it fails
+                // the identity works all the same, and stays what it was: registered.
+                if let Err(cause) = self.plan.store.promote(identity) {
+                    error!(error = &cause as &dyn std::error::Error, "could not note that the identity works");
+                }
+                self.stop.cancelled().await;
+            }
+            () = self.stop.cancelled() => {}
+        }
+        courier.stop(DRAIN).await;
+    }
+
     /// Starts to carry events to the topic named after the Thing, with the Thing name as client id.
     fn courier(&self, identity: &Identity) -> RunningCourier {
         let thing = identity.thing_name();
-        let options =
-            ConnectOptions::new(self.plan.endpoint.clone(), thing.to_client_id(), identity.credentials().clone())
-                .roots(self.plan.roots.clone());
-        let courier =
-            Courier::builder(Arc::clone(&self.plan.connector), options, thing.to_topic(), Arc::clone(&self.outbox));
+        let CloudPlan { endpoint, roots, connector, pace, .. } = &self.plan;
+        let options = ConnectOptions::new(endpoint.clone(), thing.to_client_id(), identity.credentials().clone());
+        let options = options.roots(roots.clone());
         // Said once: what comes and goes later is a matter for the log.
         let (stages, name, said) = (self.stages.clone(), thing.to_string(), Once::new());
         let on_link = move |link| {
@@ -168,7 +154,8 @@ impl Worker {
                 said.call_once(|| stages.report(Stage::DeviceConnected { thing_name: name.clone() }));
             }
         };
-        courier.pace(self.plan.pace).on_link(on_link).start()
+        let courier = Courier::builder(Arc::clone(connector), options, thing.to_topic(), Arc::clone(&self.outbox));
+        courier.pace(*pace).on_link(on_link).start()
     }
 
     /// Says how the outbox is left.

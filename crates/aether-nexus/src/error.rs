@@ -65,6 +65,9 @@ pub enum BuildError {
     /// The token is not accepted.
     #[error("setting `token`")]
     Token(#[source] TokenError),
+    /// The stored identity cannot be used.
+    #[error("setting `state_dir`: the identity in it cannot be used")]
+    Store(#[source] StoreError),
     /// Two Sigils have the same NodeId or key.
     #[error("setting `sigil`")]
     DuplicateSigil(#[source] DuplicateSigil),
@@ -95,7 +98,7 @@ pub enum RunError {
     )]
     NoIdentity,
     /// The stored identity cannot be used.
-    #[error("could not use the identity store `state_dir`")]
+    #[error("setting `state_dir`: the identity in it cannot be used")]
     Store(#[source] StoreError),
     /// The state directory cannot be used.
     #[error("setting `state_dir`: cannot use {}", path.display())]
@@ -106,6 +109,15 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
+    /// Another process works with the state directory.
+    #[error("setting `state_dir`: {} is in use by another process; give each runtime a directory of its own", path.display())]
+    StateInUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The cloud side panicked: a bug.
+    #[error("the cloud side panicked")]
+    CloudPanicked,
     /// The process cannot hear of signals.
     #[error("could not listen for signals")]
     Signals(#[source] io::Error),
@@ -116,8 +128,15 @@ impl RunError {
     pub const fn is_configuration(&self) -> bool {
         match self {
             Self::OpcUaStart(cause) => cause.is_configuration(),
-            Self::State { .. } | Self::NoIdentity => true,
-            Self::OpcUa(_) | Self::Provisioning(_) | Self::Store(_) | Self::Signals(_) => false,
+            Self::Provisioning(ProvisionError::Store(_) | ProvisionError::Request { .. }) => true,
+            Self::State { .. } | Self::StateInUse { .. } | Self::NoIdentity | Self::Store(_) => true,
+            Self::OpcUa(_) | Self::Provisioning(_) | Self::CloudPanicked | Self::Signals(_) => false,
         }
+    }
+
+    /// Whether the cloud has refused this device, so that something has to be changed there before
+    /// another start can succeed.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Provisioning(_)) && !self.is_configuration()
     }
 }

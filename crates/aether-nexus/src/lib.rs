@@ -68,11 +68,11 @@ mod cloud;
 pub mod config;
 mod error;
 mod nexus;
-mod serial;
 mod settings;
 mod shutdown;
 mod sink;
 mod stage;
+mod state;
 mod token;
 
 pub use builder::NexusBuilder;

@@ -1,8 +1,8 @@
 //! The runtime: starts the plant side at once, the cloud side beside it, and stops both in order.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
-use aether_opcua::{OpcUaServer, RunningServer};
+use aether_opcua::{BoundServer, OpcUaServer, RunningServer};
 use aether_outbox::{Limits, MemoryJournal, Outbox};
 use aether_sigil::SigilSet;
 use aether_weave::WeaveSet;
@@ -17,12 +17,12 @@ use crate::{
     shutdown,
     sink::OutboxSink,
     stage::{Stage, StageSink},
+    state::{LockError, StateLock},
 };
 
 /// Longest time for each part of an orderly stop.
 const WEAVES_STOP: Duration = Duration::from_secs(5);
 const OPC_UA_STOP: Duration = Duration::from_secs(2);
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// A runtime that is checked and not yet running.
 #[derive(Debug)]
@@ -78,7 +78,10 @@ impl Nexus {
     ///
     /// # Errors
     ///
-    /// The OPC UA server cannot listen or ends by itself, or no identity can ever be obtained.
+    /// The OPC UA server cannot listen or ends by itself; `state_dir` cannot be used; or the cloud has
+    /// refused the device for good while it had no identity yet: such a device is not commissioned, and
+    /// its plant side ends with it. Once there is an identity, nothing that happens in the cloud ends
+    /// the runtime.
     ///
     /// # Cancel safety
     ///
@@ -112,7 +115,11 @@ impl Nexus {
         if !plan.guarded {
             warn!("no `token_key` is configured: whoever can run this program can start it");
         }
-        let opc_ua = start_opc_ua(&plan, sigils, &stages).await?;
+        // In this order: a port in use is told before anything is written, and a state directory that
+        // cannot be used before anything is served.
+        let bound = bind_opc_ua(&plan, sigils).await?;
+        let _lock = plan.cloud.as_ref().filter(|_| plan.owns_state).map(|_| lock(&plan.state_dir)).transpose()?;
+        let opc_ua = start_opc_ua(bound, &stages);
         let weaves = weaves.start();
         let mut cloud = match (plan.cloud, outbox) {
             (Some(cloud), Some(outbox)) => Some(Cloud::start(cloud, &plan.state_dir, outbox, stages)?),
@@ -137,14 +144,23 @@ impl Nexus {
         }
         opc_ua.stop(OPC_UA_STOP).await;
         if let Some(cloud) = cloud {
-            cloud.stop(DRAIN).await;
+            cloud.stop().await;
         }
         info!("stopped");
         outcome
     }
 }
 
-async fn start_opc_ua(plan: &Plan, sigils: Arc<SigilSet>, stages: &StageSink) -> Result<RunningServer, RunError> {
+/// Takes the state directory for this process.
+fn lock(state_dir: &Path) -> Result<StateLock, RunError> {
+    let path = state_dir.to_owned();
+    StateLock::take(state_dir).map_err(|cause| match cause {
+        LockError::InUse => RunError::StateInUse { path },
+        LockError::Io(source) => RunError::State { path, source },
+    })
+}
+
+async fn bind_opc_ua(plan: &Plan, sigils: Arc<SigilSet>) -> Result<BoundServer, RunError> {
     let settings = &plan.opc_ua;
     let mut builder = OpcUaServer::builder(settings.url.clone(), sigils).pki_dir(plan.state_dir.join("opcua"));
     if let Some(device_id) = &settings.device_id {
@@ -162,14 +178,17 @@ async fn start_opc_ua(plan: &Plan, sigils: Arc<SigilSet>, stages: &StageSink) ->
     if let Some(certificates) = settings.client_certificates {
         builder = builder.client_certificates(certificates);
     }
-    let bound = builder.bind().await.map_err(RunError::OpcUaStart)?;
+    builder.bind().await.map_err(RunError::OpcUaStart)
+}
+
+fn start_opc_ua(bound: BoundServer, stages: &StageSink) -> RunningServer {
     let url = bound.url().to_string();
     if bound.is_open() {
         warn!(url, "OPC UA is open: security policy None, anonymous read and write; configure `[opc_ua]` to close it");
     }
     let running = bound.start();
     stages.report(Stage::OpcUaListening { url });
-    Ok(running)
+    running
 }
 
 /// Resolves when the cloud side has failed for good; never without a cloud side.

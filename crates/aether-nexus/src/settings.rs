@@ -28,6 +28,19 @@ pub(crate) struct AwsIotSettings {
     pub(crate) claim_cert: Option<PathBuf>,
     pub(crate) claim_key: Option<PathBuf>,
     pub(crate) template_parameters: BTreeMap<String, String>,
+    /// `name=value,name=value` from the environment; takes the place of the map.
+    pub(crate) template_parameters_text: Option<String>,
+}
+
+impl AwsIotSettings {
+    /// Whether anything of the table is set, be it by code, file or environment.
+    pub(crate) const fn names_something(&self) -> bool {
+        self.port.is_some()
+            || self.root_ca.is_some()
+            || self.template_name.is_some()
+            || self.claim_cert.is_some()
+            || self.claim_key.is_some()
+    }
 }
 
 /// A text that is never printed.
@@ -75,6 +88,7 @@ impl Settings {
         text("AETHER_AWS_IOT_ENDPOINT", &mut self.aws_iot.endpoint);
         text("AETHER_AWS_IOT_PORT", &mut self.aws_iot.port);
         text("AETHER_AWS_IOT_TEMPLATE_NAME", &mut self.aws_iot.template_name);
+        text("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", &mut self.aws_iot.template_parameters_text);
         let path = |name: &str, setting: &mut Option<PathBuf>| {
             if let Some(value) = environment.variable(name) {
                 *setting = Some(value.into());

@@ -4,7 +4,7 @@
 
 use std::{error::Error, fs, path::PathBuf};
 
-use aether_nexus::Nexus;
+use aether_nexus::{Environment, Nexus};
 use tempfile::TempDir;
 
 /// A directory with a configuration file in it.
@@ -48,7 +48,12 @@ fn unknown_keys_and_wrong_kinds_are_named_with_their_line() {
     refused("\n[aws_iot]\nendpoint = 'localhost'\nregion = 'eu'", &["aether.toml:4:", "region"]);
     refused("[[sigil]]\nnode_id = 'ns=2;s=A'", &["aether.toml:1:", "initial_value"]);
     refused("opc_ua_url = 4840", &["aether.toml:1:", "string"]);
-    refused("[aws_iot]\nendpoint = 'x'\nport = 70000", &["aether.toml:3:", "70000"]);
+    for port in ["70000", "0", "-1"] {
+        let text = format!("[aws_iot]\nendpoint = 'x'\nport = {port}");
+        refused(&text, &["aether.toml:3:", "aws_iot.port", &format!("`{port}`"), "1 to 65535"]);
+    }
+    refused("[aws_iot]\nport = '8883'", &["aether.toml:2:", "aws_iot.port", "8883", "1 to 65535"]);
+    refused("[aws_iot]\nport = 8883", &["aws_iot.endpoint", "not given", "endpoint"]);
     refused("opc_ua_url = \n", &["aether.toml:1:"]);
 }
 
@@ -57,6 +62,9 @@ fn a_syntax_error_does_not_print_the_token_beside_it() {
     let (_dir, file) = config("token = 'secret-text' x");
     let error = chain(&Nexus::from_file(&file).unwrap_err());
     assert!(error.contains("aether.toml:1") && !error.contains("secret-text"), "{error}");
+    let (_dir, file) = config("token = 123454321");
+    let error = chain(&Nexus::from_file(&file).unwrap_err());
+    assert!(error.contains("`token`") && !error.contains("123454321"), "{error}");
 }
 
 #[test]
@@ -66,7 +74,10 @@ fn sigils_that_cannot_be_are_named_with_line_key_and_value() {
         &["aether.toml:2:", "sigil[0]", "node_id", "`Plant.Temperature`", "ns=2;s="],
     );
     refused(&format!("{SIGIL}{SIGIL}"), &["aether.toml:5:", "sigil[1].node_id", "ns=2;s=A", "own"]);
-    refused(&format!("{SIGIL}maximum_value = 0.5"), &["sigil[0]", "initial_value", "1.0", "0.5"]);
+    refused(&format!("{SIGIL}maximum_value = 0.5"), &["aether.toml:3:", "sigil[0].initial_value", "1.0", "0.5"]);
+    let none_left = format!("{SIGIL}minimum_value = 9\nmaximum_value = 0.5");
+    refused(&none_left, &["aether.toml:4:", "sigil[0].minimum_value", "9.0 is above 0.5"]);
+    refused(&format!("{SIGIL}maximum_value = nan"), &["aether.toml:4:", "sigil[0].maximum_value", "NaN"]);
     refused(&format!("{SIGIL}data_type = 'double'"), &["aether.toml:4:", "sigil[0].data_type", "`double`", "Double"]);
     refused(&format!("{SIGIL}data_type = 'Byte'"), &["aether.toml:3:", "sigil[0].initial_value", "Byte"]);
     refused(&format!("{SIGIL}minimum_value = 'low'"), &["aether.toml:4:", "sigil[0].minimum_value", "Double"]);
@@ -78,11 +89,13 @@ fn weaves_that_cannot_be_are_named_with_line_key_and_value() {
         format!("{SIGIL}[[weave]]\nlabel = '{label}'\ncycle_time = '{cycle}'\nread = ['{read}']\n")
     };
     refused(&weave("p", "2", "A"), &["aether.toml:6:", "weave[0].cycle_time", "`2`", "2s"]);
-    refused(&weave("p", "0s", "A"), &["weave[0]", "`cycle_time`", "1ms"]);
-    refused(&weave("", "2s", "A"), &["aether.toml:5:", "weave[0]", "label"]);
+    refused(&weave("p", "0s", "A"), &["aether.toml:6:", "weave[0].cycle_time", "1ms"]);
+    refused(&weave("", "2s", "A"), &["aether.toml:5:", "weave[0].label"]);
+    let number = weave("p", "2s", "A").replace("'2s'", "2");
+    refused(&number, &["aether.toml:6:", "`cycle_time`", "string"]);
     refused(&weave("p", "2s", "B"), &["aether.toml:7:", "weave[0].read", "`B`"]);
     let twice = weave("p", "2s", "A").replace(SIGIL, "");
-    refused(&format!("{SIGIL}{twice}{twice}"), &["weave", "`p`", "1 and 2"]);
+    refused(&format!("{SIGIL}{twice}{twice}"), &["aether.toml:9:", "weave[1].label", "`p`", "line 5"]);
 }
 
 #[test]
@@ -96,7 +109,9 @@ fn claim_files_are_checked_before_anything_is_written() {
     refused("opc_ua_url = 'http://x'", &["opc_ua_url", "`http://x`", "opc.tcp"]);
     refused("[opc_ua]\nsecurity = 'low'", &["opc_ua.security", "`low`", "secured"]);
     refused("[opc_ua]\nanonymous = 'yes'", &["opc_ua.anonymous", "`yes`", "read_write"]);
-    refused("token_key = 'missing.pem'", &["token_key", "missing.pem"]);
+    refused("token_key = 'missing.pem'", &["token_key", "missing.pem", "cannot read", "public key"]);
+    refused("token_key = 'aether.toml'", &["token_key", "aether.toml", "Ed25519"]);
+    refused("state_dir = 'aether.toml'\n[aws_iot]\nendpoint = 'localhost'", &["state_dir", "aether.toml"]);
 }
 
 #[test]
@@ -126,6 +141,34 @@ fn a_token_is_asked_for_where_a_key_is_configured_and_its_fault_is_told() {
     fs::write(&file, "token_key = 'token.pub'").unwrap();
     let error = chain(&Nexus::from_file(&file).unwrap().build().unwrap_err());
     assert!(error.contains("no token was given"), "{error}");
+}
+
+#[test]
+fn the_environment_fills_what_the_file_leaves_out_and_is_checked_like_it() {
+    struct Variables(Vec<(&'static str, &'static str)>);
+    impl Environment for Variables {
+        fn variable(&self, name: &str) -> Option<String> {
+            self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+        }
+    }
+    let built = |variables: &[_]| {
+        let (dir, file) = config("[aws_iot]\ntemplate_name = 'Aether'\nclaim_cert = 'c.pem'\nclaim_key = 'c.key'\n");
+        let (certificate, key) = aether_mqtt::testing::self_signed("claim");
+        fs::write(dir.path().join("c.pem"), certificate).unwrap();
+        fs::write(dir.path().join("c.key"), key).unwrap();
+        let builder = Nexus::from_file(&file).unwrap().environment_from(&Variables(variables.to_vec()));
+        builder.build().map(drop).map_err(|e| chain(&e))
+    };
+    let endpoint = ("AETHER_AWS_IOT_ENDPOINT", "localhost");
+    built(&[endpoint, ("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", "SerialNumber=1,Line=7")]).unwrap();
+    for (variables, parts) in [
+        (&[][..], ["aws_iot.endpoint", "not given"]),
+        (&[endpoint, ("AETHER_AWS_IOT_PORT", "x")], ["aws_iot.port", "expected a port"]),
+        (&[endpoint, ("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", "Serial")], ["template_parameters", "name=value"]),
+    ] {
+        let error = built(variables).unwrap_err();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
 }
 
 #[test]

@@ -211,6 +211,43 @@ async fn without_a_claim_and_without_a_stored_identity_the_missing_settings_are_
 }
 
 #[tokio::test]
+async fn a_state_directory_serves_one_runtime_at_a_time() {
+    let (dir, broker) = (tempfile::tempdir().unwrap(), cloud());
+    let running = start(nexus(dir.path(), &broker, &temperature()));
+    until(&broker, |b| !events(b).is_empty()).await;
+    let (_, second) = start(nexus(dir.path(), &broker, &temperature()));
+    let error = timeout(LONG, second).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, RunError::StateInUse { .. }) && error.is_configuration(), "{error}");
+    assert_eq!(broker.connects().len(), 2, "the second did not come as far as the cloud");
+    stop(running).await;
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_made_is_told_before_the_claim_is_spent() {
+    let (dir, broker) = (tempfile::tempdir().unwrap(), cloud());
+    let builder = nexus(dir.path(), &broker, &temperature()).state_dir("/proc/no/such/place");
+    let error = timeout(LONG, builder.build().unwrap().run_until(pending())).await.unwrap().unwrap_err();
+    assert!(matches!(error, RunError::State { .. }) && error.is_configuration(), "{error}");
+    assert!(broker.connects().is_empty());
+}
+
+#[tokio::test]
+async fn a_device_with_an_identity_needs_no_claim_files_any_more() {
+    let (dir, broker) = (tempfile::tempdir().unwrap(), cloud());
+    let first = nexus(dir.path(), &broker, &temperature());
+    let running = start(first);
+    until(&broker, |b| !events(b).is_empty()).await;
+    stop(running).await;
+    let second = nexus(dir.path(), &broker, &temperature());
+    fs::remove_file(dir.path().join("claim.pem")).unwrap();
+    fs::remove_file(dir.path().join("claim.key")).unwrap();
+    let before = events(&broker).len();
+    let running = start(second);
+    until(&broker, |b| events(b).len() > before).await;
+    stop(running).await;
+}
+
+#[tokio::test]
 async fn a_weave_that_hangs_does_not_keep_the_runtime_from_stopping() {
     let hung = Weave::builder("hung", Duration::from_secs(1), pending::<Result<(), CallbackError>>).build().unwrap();
     let running = start(Nexus::builder().opc_ua_url("opc.tcp://127.0.0.1:0").weave(hung));

@@ -1,6 +1,7 @@
 //! The loop around the machine: the only place with a connection, a store and a clock.
 
 use std::error::Error;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -54,12 +55,38 @@ pub async fn provision(
     store: &dyn IdentityStore,
     on_stage: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<Identity, ProvisionError> {
+    loop {
+        let provisioned = provision_until(connector, claim, store, on_stage, std::future::pending()).await?;
+        // It is stopped by nothing.
+        if let Some(identity) = provisioned {
+            return Ok(identity);
+        }
+    }
+}
+
+/// As [`provision`], until `stop` resolves: then the claim session says goodbye to the broker, and `None` is returned.
+///
+/// # Errors
+///
+/// As for [`provision`].
+///
+/// # Cancel safety
+///
+/// As for [`provision`]; dropped, the session is closed without a goodbye.
+pub async fn provision_until(
+    connector: &dyn Connector,
+    claim: &Claim,
+    store: &dyn IdentityStore,
+    on_stage: &(dyn Fn(Stage) + Send + Sync),
+    stop: impl Future<Output = ()> + Send,
+) -> Result<Option<Identity>, ProvisionError> {
+    let mut stop = pin!(stop);
     let mut soon = Backoff::new(Duration::from_secs(1), Duration::from_secs(120));
     let mut slow = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
     let options = claim.connect_options();
     loop {
-        let error = match attempt(connector, &options, claim, store, on_stage).await {
-            Ok(identity) => return Ok(identity),
+        let error = match attempt(connector, &options, claim, store, on_stage, stop.as_mut()).await {
+            Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };
         let delay = match error.pace() {
@@ -68,25 +95,33 @@ pub async fn provision(
             Pace::Never => return Err(error),
         };
         tracing::warn!(retry_in = ?delay, error = &error as &dyn Error, "could not provision");
-        tokio::time::sleep(delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = &mut stop => return Ok(None),
+        }
     }
 }
 
-/// One attempt: from what the store holds to an identity or the first failure.
+/// One attempt: from what the store holds to an identity, the first failure, or `None` when it is stopped.
 async fn attempt(
     connector: &dyn Connector,
     options: &ConnectOptions,
     claim: &Claim,
     store: &dyn IdentityStore,
     on_stage: &(dyn Fn(Stage) + Send + Sync),
-) -> Result<Identity, ProvisionError> {
+    stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<Identity>, ProvisionError> {
     let machine = match store.load().map_err(ProvisionError::Store)? {
-        Stored::Registered(identity) | Stored::Active(identity) => return Ok(identity),
+        Stored::Registered(identity) | Stored::Active(identity) => return Ok(Some(identity)),
         Stored::Issued(issued) => Provisioner::resume(claim, issued, now().wall),
         Stored::Empty => Provisioner::new(claim),
     };
     let mut attempt = Attempt { machine, connector, options, store, on_stage, session: None };
-    let outcome = attempt.run().await;
+    let outcome = tokio::select! {
+        biased;
+        outcome = attempt.run() => outcome.map(Some),
+        () = stop => Ok(None),
+    };
     if let Some(session) = attempt.session {
         session.disconnect(GOODBYE).await;
     }

@@ -90,7 +90,7 @@ mod store;
 mod wire;
 
 pub use claim::Claim;
-pub use driver::{Stage, provision};
+pub use driver::{Stage, provision, provision_until};
 pub use error::{AnswerProblem, ProvisionError, Step};
 pub use identity::{Identity, IssuedCertificate, OwnershipToken};
 pub use machine::{Action, Input, Now, Provisioner, Record};

@@ -319,7 +319,7 @@ impl Provisioner {
             None => Ok(State::Registering { issued, resumed }),
             Some(Outcome::Rejected) => {
                 // A token from before the restart may be spent: the answer to its first use may have been lost.
-                let spent = resumed && wire::read_rejected(&message.payload).is_ok_and(|r| r.concerns_token());
+                let spent = resumed && wire::read_rejected(&message.payload).is_ok_and(|r| r.may_concern_token());
                 if spent { Ok(self.subscribe_create(now)) } else { Err(rejection(step, &message.payload)) }
             }
             Some(Outcome::Accepted) => {

@@ -155,11 +155,12 @@ pub(crate) fn read_rejected(payload: &[u8]) -> Result<Rejection, AnswerProblem> 
 }
 
 impl Rejection {
-    /// Whether the ownership token is what was refused: too old, spent, or never known.
+    /// Whether the ownership token may be what was refused: too old, spent, or never known.
     ///
-    /// AWS publishes no list of its codes; `InvalidCertificateOwnershipToken` is the one that was seen.
-    pub(crate) fn concerns_token(&self) -> bool {
-        self.error_code.to_ascii_lowercase().contains("ownershiptoken")
+    /// AWS publishes no list of its codes (`InvalidCertificateOwnershipToken` is the one that was seen), so every
+    /// refusal counts that lays the fault on the request, other than that it may not be made (403) or not now (429).
+    pub(crate) fn may_concern_token(&self) -> bool {
+        matches!(self.status_code, 400..=499) && !matches!(self.status_code, 403 | 429)
     }
 }
 
@@ -243,6 +244,8 @@ mod tests {
         let rejection = read_rejected(answer.to_string().as_bytes()).unwrap();
         assert_eq!((rejection.status_code, rejection.error_code.as_str()), (400, "Invalid"));
         assert!(rejection.error_message.starts_with("a ba b") && rejection.error_message.len() == MAX_QUOTE);
-        assert!(!rejection.concerns_token());
+        assert!(rejection.may_concern_token());
+        let hook = json!({"statusCode": 403, "errorCode": "AccessDenied", "errorMessage": ""}).to_string();
+        assert!(!read_rejected(hook.as_bytes()).unwrap().may_concern_token());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use aether_mqtt::testing::{self, FakeBroker, SubscribeReaction};
 use aether_mqtt::{ConnectError, Credentials};
 use aether_provisioning::{
-    DirectoryStore, Identity, IdentityStore, MemoryStore, ProvisionError, Stage, Stored, provision,
+    DirectoryStore, Identity, IdentityStore, MemoryStore, ProvisionError, Stage, Stored, provision, provision_until,
 };
 use support::{
     Answer, REGISTER, chain, claim, claim_with, cloud, created, identity, issued, registered, requests, soon,
@@ -84,6 +84,19 @@ async fn an_identity_that_is_there_needs_no_claim() {
         assert_eq!(run(&broker, &store).await.unwrap().certificate_id().as_str(), "c9");
         assert!(broker.connects().is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_in_the_middle_it_says_goodbye_and_the_next_call_goes_on() {
+    let (broker, store) = (cloud([Answer::Accepted(created("c0"))], []), MemoryStore::default());
+    let registering = broker.until(|b| requests(b).1 == 1);
+    let (connector, claim) = (broker.connector(), claim());
+    let stopped = provision_until(&connector, &claim, &store, &|_| {}, registering);
+    assert!(matches!(soon(stopped).await, Ok(None)));
+    assert_eq!(broker.disconnects().len(), 1, "it says goodbye");
+    assert!(matches!(store.load().unwrap(), Stored::Issued(kept) if kept.certificate_id().as_str() == "c0"));
+    let broker = cloud([], [Answer::Accepted(registered("line7-press3"))]);
+    assert_eq!(run(&broker, &store).await.unwrap().certificate_id().as_str(), "c0");
 }
 
 #[tokio::test(start_paused = true)]

@@ -159,6 +159,22 @@ fn the_identity_before_is_kept_and_pointed_at() {
 }
 
 #[test]
+fn a_promotion_removes_the_keys_that_a_kill_left_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::new(directory.path());
+    store.promote(&identity("c1", "line7-press3")).unwrap();
+    // Killed after the key was written and before anything pointed at it.
+    let orphan = directory.path().join("identities/c2");
+    std::fs::create_dir(&orphan).unwrap();
+    std::fs::write(orphan.join("private.key"), "-----BEGIN PRIVATE KEY-----").unwrap();
+    store.promote(&identity("c3", "line7-press3")).unwrap();
+    assert!(!orphan.exists());
+    for kept in ["c1", "c3"] {
+        assert!(directory.path().join("identities").join(kept).join("private.key").exists(), "{kept}");
+    }
+}
+
+#[test]
 fn a_certificate_that_was_replaced_before_it_was_registered_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let store = DirectoryStore::new(directory.path());

@@ -11,7 +11,8 @@ use crate::{
 
 /// The stable key of a Sigil: by default the identifier of its NodeId, such as `Plant.Temperature`.
 ///
-/// Always 1 to 4,096 characters. A value of this type is the proof.
+/// Always the text of an identifier: at least 1 character, at most 4,096, or 5,464 where the identifier
+/// is opaque and its text base64. A value of this type is the proof.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SigilId(Arc<str>);
 
@@ -170,6 +171,18 @@ fn bound(value: &Option<Value>) -> String {
     value.as_ref().map_or_else(|| "any".to_owned(), json)
 }
 
+impl BuildError {
+    /// Returns the name of the setting that is wrong.
+    pub const fn setting(&self) -> &'static str {
+        match self {
+            Self::NodeId(_) => "node_id",
+            Self::BoundType { setting, .. } | Self::BoundNaN { setting, .. } => setting,
+            Self::Bounds { .. } => "minimum_value",
+            Self::InitialValue(_) => "initial_value",
+        }
+    }
+}
+
 impl WriteError {
     /// Returns the StatusCode with which an OPC UA server answers such a write (Part 4, section 5.11.4).
     pub const fn status_code(&self) -> StatusCode {
@@ -199,6 +212,28 @@ pub enum BuildError {
         found: ValueType,
         /// The type of the Sigil.
         expected: ValueType,
+    },
+    /// A bound is NaN.
+    #[error("sigil `{sigil}` setting `{setting}`: NaN given, expected a number")]
+    BoundNaN {
+        /// The Sigil.
+        sigil: SigilId,
+        /// `minimum_value` or `maximum_value`.
+        setting: &'static str,
+    },
+    /// The bounds leave no value.
+    #[error(
+        "sigil `{sigil}` settings `minimum_value` and `maximum_value`: {} is above {}",
+        json(minimum),
+        json(maximum)
+    )]
+    Bounds {
+        /// The Sigil.
+        sigil: SigilId,
+        /// The smallest value allowed.
+        minimum: Value,
+        /// The largest value allowed.
+        maximum: Value,
     },
     /// The initial value is outside the bounds.
     #[error("sigil setting `initial_value`")]

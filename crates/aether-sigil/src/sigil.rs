@@ -1,6 +1,6 @@
 //! A Sigil with its Rust type: what a program works with.
 
-use std::marker::PhantomData;
+use std::{cmp::Ordering, marker::PhantomData};
 
 use crate::{
     any::{AnySigil, ReadError},
@@ -184,6 +184,12 @@ impl DynamicBuilder {
         definition.maximum = self.maximum;
         check_bound(&definition, "minimum_value", definition.minimum.as_ref())?;
         check_bound(&definition, "maximum_value", definition.maximum.as_ref())?;
+        if let (Some(minimum), Some(maximum)) = (&definition.minimum, &definition.maximum)
+            && minimum.partial_cmp_same_type(maximum).is_none_or(Ordering::is_gt)
+        {
+            let (minimum, maximum) = (minimum.clone(), maximum.clone());
+            return Err(BuildError::Bounds { sigil: definition.id, minimum, maximum });
+        }
         definition.within_bounds(&self.initial).map_err(BuildError::InitialValue)?;
         Ok(AnySigil::new(definition, self.initial))
     }
@@ -195,6 +201,12 @@ fn check_bound(definition: &Definition, setting: &'static str, bound: Option<&Va
         Some(found) if found != expected || !expected.is_ordered() => {
             Err(BuildError::BoundType { sigil: definition.id.clone(), setting, found, expected })
         }
-        _ => Ok(()),
+        _ => match bound {
+            // NaN is neither below nor above anything.
+            Some(bound) if bound.partial_cmp_same_type(bound).is_none() => {
+                Err(BuildError::BoundNaN { sigil: definition.id.clone(), setting })
+            }
+            _ => Ok(()),
+        },
     }
 }

@@ -153,6 +153,10 @@ fn settings_that_contradict_each_other_are_refused_with_their_names() {
     check(AnySigil::builder("A", Value::Byte(1)).build(), &["node_id", "`A`", "ns=2;s="]);
     check(any(Value::Byte(1)).minimum_value(Value::Double(1.0)).build(), &["minimum_value", "Double", "Byte"]);
     check(any(Value::Boolean(true)).maximum_value(Value::Boolean(true)).build(), &["maximum_value", "Boolean"]);
+    let double = any(Value::Double(1.0));
+    check(double.clone().minimum_value(Value::Double(f64::NAN)).build(), &["minimum_value", "NaN"]);
+    let none_left = double.minimum_value(Value::Double(2.0)).maximum_value(Value::Double(0.5));
+    check(none_left.build(), &["minimum_value", "maximum_value", "2.0 is above 0.5"]);
     check(any(Value::Byte(9)).maximum_value(Value::Byte(5)).build(), &["initial_value", "9", "5"]);
 }
 

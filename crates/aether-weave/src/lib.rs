@@ -22,8 +22,9 @@
 //! | [`Status::Failed`] | the last cycle returned an error or panicked | one cycle that succeeds |
 //! | [`Status::Stopped`] | the set was stopped | none |
 //!
-//! A failed cycle is logged; the Weave goes on with its next release. A Weave that panics or
-//! hangs never touches another: each runs in a task of its own.
+//! A failed cycle is logged (the first, then ever more seldom); the Weave goes on with its next
+//! release. A Weave that panics or hangs never touches another: each runs in a task of its own. One
+//! that hangs keeps the status it had; nothing watches it yet.
 //!
 //! # Example
 //!

@@ -230,7 +230,11 @@ fn settle(report: &Report, outcome: Result<(), CallbackError>, missed: u32, rele
     let after = state.status;
     if let Err(cause) = outcome {
         state.failures += 1;
-        error!(weave = %report.label, error = &*cause as &dyn std::error::Error, "weave failed");
+        // Said when it begins, then ever more seldom: a Weave may fail a thousand times a second.
+        if before != Status::Failed || state.failures.is_power_of_two() {
+            let failures = state.failures;
+            error!(weave = %report.label, failures, error = &*cause as &dyn std::error::Error, "weave failed");
+        }
     } else if after == Status::Overrun && before != Status::Overrun {
         // Said when it begins, not in every cycle.
         warn!(weave = %report.label, skipped = missed, cycle_time = ?report.cycle_time, "weave overran its cycle");

@@ -38,8 +38,8 @@ pub(super) struct OpcUaTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AwsIotTable {
-    pub(super) endpoint: String,
-    pub(super) port: Option<u16>,
+    pub(super) endpoint: Option<String>,
+    pub(super) port: Option<At<Value>>,
     pub(super) root_ca: Option<PathBuf>,
     pub(super) template_name: Option<String>,
     pub(super) claim_cert: Option<PathBuf>,

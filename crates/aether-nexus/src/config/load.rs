@@ -8,7 +8,7 @@ use std::{
 };
 
 use aether_sigil::{AnySigil, SigilSet, ValueType};
-use aether_weave::{CallbackError, Weave};
+use aether_weave::{CallbackError, InvalidWeave, Weave};
 
 use super::{
     duration::parse_duration,
@@ -77,11 +77,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn load(&self) -> Result<NexusBuilder, ConfigError> {
         // Only message and place are taken over: the error's own text quotes the line, and that may hold a token.
-        let file: File = toml::from_str(self.text).map_err(|cause| ConfigError::Syntax {
-            file: self.file.to_owned(),
-            line: self.line(cause.span().map_or(0, |span| span.start)),
-            problem: cause.message().to_owned(),
-        })?;
+        let file: File = toml::from_str(self.text).map_err(|cause| self.syntax(&cause))?;
         let mut builder = Nexus::builder();
         let settings = &mut builder.settings;
         settings.opc_ua_url = file.opc_ua_url;
@@ -95,8 +91,8 @@ impl Loader<'_> {
         settings.token_key = file.token_key.map(|path| self.path(path));
         settings.token_audience = file.token_audience;
         if let Some(aws_iot) = file.aws_iot {
-            settings.aws_iot.endpoint = Some(aws_iot.endpoint);
-            settings.aws_iot.port = aws_iot.port.map(|port| port.to_string());
+            settings.aws_iot.endpoint = aws_iot.endpoint;
+            settings.aws_iot.port = aws_iot.port.map(|port| self.port(&port)).transpose()?;
             settings.aws_iot.root_ca = aws_iot.root_ca.map(|path| self.path(path));
             settings.aws_iot.template_name = aws_iot.template_name;
             settings.aws_iot.claim_cert = aws_iot.claim_cert.map(|path| self.path(path));
@@ -108,7 +104,27 @@ impl Loader<'_> {
         let known = self.known(&builder.sigils, &file.sigil)?;
         let weaves = file.weave.iter().enumerate().map(|(n, table)| self.weave(n, table, &known));
         builder.weaves = weaves.collect::<Result<_, _>>()?;
+        self.unique_labels(&file.weave)?;
         Ok(builder)
+    }
+
+    fn port(&self, port: &At<toml::Value>) -> Result<String, ConfigError> {
+        let number = port.as_ref().as_integer().filter(|number| (1..=65535).contains(number));
+        let wrong = || self.value(port, "aws_iot.port", WrongPort { found: port.as_ref().to_string() });
+        number.map(|number| number.to_string()).ok_or_else(wrong)
+    }
+
+    fn unique_labels(&self, tables: &[WeaveTable]) -> Result<(), ConfigError> {
+        for (n, table) in tables.iter().enumerate() {
+            if let Some(first) = tables[..n].iter().position(|earlier| earlier.label.as_ref() == table.label.as_ref()) {
+                let taken = LabelTaken {
+                    label: table.label.as_ref().clone(),
+                    line: self.line(tables[first].label.span().start),
+                };
+                return Err(self.value(&table.label, &format!("weave[{n}].label"), taken));
+            }
+        }
+        Ok(())
     }
 
     fn sigil(&self, n: usize, table: &SigilTable) -> Result<AnySigil, ConfigError> {
@@ -134,7 +150,16 @@ impl Loader<'_> {
         if let Some(maximum) = &table.maximum_value {
             builder = builder.maximum_value(read("maximum_value", maximum)?);
         }
-        builder.build().map_err(|e| self.value(&table.node_id, &format!("sigil[{n}]"), e))
+        builder.build().map_err(|e| {
+            let setting = e.setting();
+            let at = match setting {
+                "initial_value" => initial.span(),
+                "minimum_value" => table.minimum_value.as_ref().unwrap_or(initial).span(),
+                "maximum_value" => table.maximum_value.as_ref().unwrap_or(initial).span(),
+                _ => table.node_id.span(),
+            };
+            self.at(at.start, &key(setting), e)
+        })
     }
 
     /// Finds duplicates here and not in `build`, so that the line of the second one can be named.
@@ -169,12 +194,33 @@ impl Loader<'_> {
         if let Some(description) = &table.description {
             builder = builder.description(description);
         }
-        builder.build().map_err(|e| self.value(&table.label, &format!("weave[{n}]"), e))
+        builder.build().map_err(|e| match e {
+            InvalidWeave::CycleTime { .. } => self.value(&table.cycle_time, &key("cycle_time"), e),
+            InvalidWeave::Label { .. } | _ => self.value(&table.label, &key("label"), e),
+        })
     }
 
     fn value<T>(&self, at: &At<T>, key: &str, source: impl Error + Send + Sync + 'static) -> ConfigError {
-        let line = self.line(at.span().start);
+        self.at(at.span().start, key, source)
+    }
+
+    fn at(&self, offset: usize, key: &str, source: impl Error + Send + Sync + 'static) -> ConfigError {
+        let line = self.line(offset);
         ConfigError::Value { file: self.file.to_owned(), line, key: key.to_owned(), source: Box::new(source) }
+    }
+
+    fn syntax(&self, cause: &toml::de::Error) -> ConfigError {
+        let line = self.line(cause.span().map_or(0, |span| span.start));
+        // The key that stands in the line, where one does: the library names only the kinds.
+        let text = self.text.lines().nth(line - 1).unwrap_or_default();
+        let key = text.split_once('=').map(|(key, _)| key.trim());
+        let problem = match key {
+            // Its message may repeat the value, which is nobody's business.
+            Some("token") => "setting `token`: expected a text in quotes".to_owned(),
+            Some(key) if !cause.message().contains(key) => format!("setting `{key}`: {}", cause.message()),
+            _ => cause.message().to_owned(),
+        };
+        ConfigError::Syntax { file: self.file.to_owned(), line, problem }
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -187,6 +233,21 @@ impl Loader<'_> {
             None => path,
         }
     }
+}
+
+/// A value that is not a port.
+#[derive(Debug, thiserror::Error)]
+#[error("found `{found}`, expected a port from 1 to 65535")]
+struct WrongPort {
+    found: String,
+}
+
+/// A label that stands in the file twice.
+#[derive(Debug, thiserror::Error)]
+#[error("the label `{label}` is taken by the weave in line {line}; each needs its own")]
+struct LabelTaken {
+    label: String,
+    line: usize,
 }
 
 /// A Weave that names a Sigil which is not there.

@@ -2,9 +2,9 @@
 
 mod ring;
 
-use std::{fmt, path::Path};
+use std::fmt;
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, errors::ErrorKind};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 
 /// Says whether a token is good, without asking anybody.
 pub trait TokenVerifier: fmt::Debug + Send + Sync {
@@ -36,7 +36,11 @@ impl JwtVerifier {
         ring::install();
         let ed25519 = DecodingKey::from_ed_pem(public_key).map(|key| (key, Algorithm::EdDSA));
         let either = ed25519.or_else(|_| DecodingKey::from_ec_pem(public_key).map(|key| (key, Algorithm::ES256)));
-        let (key, algorithm) = either.map_err(|cause| TokenError::Key(Box::new(cause)))?;
+        let (key, algorithm) = either.map_err(|_| TokenError::Key)?;
+        // A point on P-256, uncompressed; one on another curve is longer.
+        if algorithm == Algorithm::ES256 && key.try_get_as_bytes().map_or(true, |point| point.len() != 65) {
+            return Err(TokenError::Key);
+        }
         // One algorithm, from the key and never from the token's own header.
         let mut validation = Validation::new(algorithm);
         validation.set_audience(&[audience]);
@@ -45,20 +49,18 @@ impl JwtVerifier {
         validation.leeway = 0;
         Ok(Self { key, validation })
     }
-
-    /// Reads the public key from a file; see [`from_pem`](Self::from_pem).
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read, or holds no Ed25519 and no P-256 public key.
-    pub fn from_file(path: &Path, audience: &str) -> Result<Self, TokenError> {
-        let pem = std::fs::read(path).map_err(|cause| TokenError::Key(Box::new(cause)))?;
-        Self::from_pem(&pem, audience)
-    }
 }
 
 impl TokenVerifier for JwtVerifier {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the rest say how the text is malformed; the token itself is not printed"
+    )]
     fn verify(&self, token: &str) -> Result<(), TokenError> {
+        // What must be understood and is not must be refused (RFC 7515, section 4.1.11).
+        if decode_header(token).is_ok_and(|header| header.crit.is_some()) {
+            return Err(TokenError::Critical);
+        }
         match decode::<serde::de::IgnoredAny>(token, &self.key, &self.validation) {
             Ok(_) => Ok(()),
             Err(cause) => Err(match cause.kind() {
@@ -72,7 +74,6 @@ impl TokenVerifier for JwtVerifier {
                 ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
                     TokenError::Algorithm { expected: format!("{:?}", self.validation.algorithms[0]) }
                 }
-                // The rest say how the text is malformed. The token itself is not printed.
                 _ => TokenError::Malformed,
             }),
         }
@@ -90,14 +91,17 @@ impl fmt::Debug for JwtVerifier {
 #[non_exhaustive]
 pub enum TokenError {
     /// The verification key cannot be used.
-    #[error("the key is no Ed25519 or P-256 public key in PEM")]
-    Key(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the file does not hold an Ed25519 or P-256 public key in PEM")]
+    Key,
     /// There is a verification key and no token.
     #[error("no token was given, and `token_key` asks for one")]
     Missing,
     /// The text is not a JSON Web Token.
     #[error("the token is malformed: expected the three base64url parts of a JSON Web Token")]
     Malformed,
+    /// Its header asks for an extension.
+    #[error("the token's header has `crit`, and no extension is understood here")]
+    Critical,
     /// Another algorithm than the key's.
     #[error("the token is signed with another algorithm than {expected}")]
     Algorithm {
@@ -119,8 +123,8 @@ pub enum TokenError {
         /// The audience of this runtime.
         expected: String,
     },
-    /// A claim is missing.
-    #[error("the token lacks the claim `{claim}`")]
+    /// A claim is missing, or is a text where a time is expected.
+    #[error("the token has no claim `{claim}` of the right kind")]
     MissingClaim {
         /// Its name.
         claim: String,
@@ -135,7 +139,7 @@ mod tests {
     };
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
     use jsonwebtoken::get_current_timestamp;
-    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
     use serde_json::{Value, json};
 
     use super::*;
@@ -157,7 +161,11 @@ mod tests {
         }
 
         fn sign(&self, claims: &Value) -> String {
-            let head = json!({ "alg": self.algorithm, "typ": "JWT" }).to_string();
+            self.sign_with(&json!({ "alg": self.algorithm, "typ": "JWT" }), claims)
+        }
+
+        fn sign_with(&self, head: &Value, claims: &Value) -> String {
+            let head = head.to_string();
             let message = format!("{}.{}", BASE64.encode(head), BASE64.encode(claims.to_string()));
             let der = self.key.serialize_der();
             let signature = if self.algorithm == "EdDSA" {
@@ -208,6 +216,8 @@ mod tests {
             check(&verifier, &signer.sign(&early), "not valid yet");
 
             let token = signer.sign(&good);
+            let critical = json!({ "alg": algorithm, "crit": ["b64"], "b64": true });
+            check(&verifier, &signer.sign_with(&critical, &good), "`crit`");
             let longer = signer.sign(&json!({ "aud": "aether", "exp": in_seconds(6000) }));
             let (promise, _) = longer.rsplit_once('.').unwrap();
             let (_, signature) = token.rsplit_once('.').unwrap();
@@ -225,8 +235,9 @@ mod tests {
     #[test]
     fn a_private_key_or_another_text_is_no_verification_key() {
         let private = KeyPair::generate_for(&PKCS_ED25519).unwrap().serialize_pem();
-        for text in ["", "-----BEGIN PUBLIC KEY-----", &private] {
-            assert!(matches!(JwtVerifier::from_pem(text.as_bytes(), "aether"), Err(TokenError::Key(_))));
+        let p384 = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap().public_key_pem();
+        for text in ["", "-----BEGIN PUBLIC KEY-----", &private, &p384] {
+            assert!(matches!(JwtVerifier::from_pem(text.as_bytes(), "aether"), Err(TokenError::Key)));
         }
     }
 }

@@ -160,6 +160,16 @@ impl DirectoryStore {
     }
 }
 
+impl DirectoryStore {
+    /// Removes keys and tokens that nothing points at: what a kill between two writes left.
+    fn sweep(&self) {
+        let entries = std::fs::read_dir(self.root.join(IDENTITIES)).into_iter().flatten().flatten();
+        for id in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+            self.discard(&id);
+        }
+    }
+}
+
 impl IdentityStore for DirectoryStore {
     fn load(&self) -> Result<Stored, StoreError> {
         if let Some(id) = self.pointer(ACTIVE)? {
@@ -210,7 +220,9 @@ impl IdentityStore for DirectoryStore {
         }
         files::remove(&self.root.join(PENDING))?;
         files::remove(&self.home(id).join(ISSUED))?;
-        files::sync_directory(&self.root)
+        files::sync_directory(&self.root)?;
+        self.sweep();
+        Ok(())
     }
 }
 

@@ -3,9 +3,10 @@
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
+
+use super::{create_directory, private};
 
 /// Returns this device's serial number: 16 hexadecimal digits, random at the first call and kept
 /// in `state_dir` from then on.
@@ -21,10 +22,10 @@ pub(crate) fn serial_number(state_dir: &Path) -> io::Result<String> {
         Err(cause) => return Err(cause),
     }
     let serial = format!("{:016x}", getrandom::u64().map_err(|e| io::Error::other(e.to_string()))?);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
+    create_directory(state_dir)?;
     // Whole or not at all: a power cut must not leave half a number behind.
     let draft = state_dir.join("serial-number.new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = private().write(true).create(true).truncate(true).open(&draft)?;
     writeln!(file, "{serial}")?;
     file.sync_all()?;
     fs::rename(&draft, &path)?;
