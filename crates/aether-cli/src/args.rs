@@ -116,9 +116,9 @@ pub(crate) struct RegisterCaOptions {
 
 /// The OPC UA library calls it an error, at every connection, that a server of policy None has no
 /// certificate; faults of a secured server's certificate end the start with an error of ours.
-const QUIET_WARN: &str = "warn,opcua_core::comms::secure_channel=off";
+const QUIET_WARN: &str = "warn,opcua_crypto=error,opcua_core::comms::secure_channel=off";
 const QUIET_INFO: &str =
-    "info,opcua_server=warn,opcua_core=warn,opcua_crypto=warn,opcua_core::comms::secure_channel=off";
+    "info,opcua_server=warn,opcua_core=warn,opcua_crypto=error,opcua_core::comms::secure_channel=off";
 
 impl Command {
     /// What is logged where AETHER_LOG says nothing: a demo speaks for itself, a service tells its story.

@@ -8,7 +8,7 @@
 //! changes is kept. A full queue keeps the newest sample of each further Sigil and marks it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -43,6 +43,8 @@ pub(crate) struct Changes {
 #[derive(Debug, Default)]
 struct Waiting {
     in_order: VecDeque<Change>,
+    /// The Sigils they belong to.
+    sigils: HashSet<usize>,
     /// The newest sample of Sigils that changed while the queue was full.
     newest: HashMap<usize, Sample>,
 }
@@ -50,7 +52,7 @@ struct Waiting {
 impl Changes {
     /// Takes all that waits, oldest first.
     pub(crate) fn take(&self) -> Vec<Change> {
-        let Waiting { in_order, newest } = mem::take(&mut *self.lock());
+        let Waiting { in_order, newest, .. } = mem::take(&mut *self.lock());
         let late = newest.into_iter().map(|(sigil, sample)| Change { sigil, sample, overflow: true });
         in_order.into_iter().chain(late).collect()
     }
@@ -58,7 +60,7 @@ impl Changes {
     /// Whether a change of this Sigil waits.
     pub(crate) fn is_waiting(&self, sigil: usize) -> bool {
         let waiting = self.lock();
-        waiting.newest.contains_key(&sigil) || waiting.in_order.iter().any(|change| change.sigil == sigil)
+        waiting.newest.contains_key(&sigil) || waiting.sigils.contains(&sigil)
     }
 
     /// Waits until a change arrives. May also return when there is none.
@@ -70,6 +72,7 @@ impl Changes {
         {
             let mut waiting = self.lock();
             if waiting.in_order.len() < CAPACITY && waiting.newest.is_empty() {
+                waiting.sigils.insert(sigil);
                 waiting.in_order.push_back(Change { sigil, sample: sample.clone(), overflow: false });
             } else {
                 waiting.newest.insert(sigil, sample.clone());

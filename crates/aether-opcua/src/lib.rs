@@ -53,8 +53,11 @@
 //!   write (`BadUserAccessDenied`), no index range (`BadIndexRangeNoData`), the status is Good
 //!   (`BadWriteNotSupported`), exactly the Sigil's scalar type (`BadTypeMismatch`), then the Sigil's
 //!   own gate (`BadOutOfRange`).
-//! - Every change reaches every subscriber that asks for a sampling interval of 0, as far as the
-//!   queue that it asks for allows (at most 100 values); a change of the status alone is a change.
+//! - Changes are pushed and not sampled. Whatever sampling interval a client asks for, the answer is the
+//!   shortest, and every change reaches it as far as the queue that it asks for allows (at most 100
+//!   values); a change of the status alone is a change. Two ways are left to thin values out, and both
+//!   end with the newest: a negative interval (one value in each publishing interval) and an interval
+//!   set by ModifyMonitoredItems. The library moves the SourceTimestamp of a value it held back.
 //!
 //! # Security
 //!

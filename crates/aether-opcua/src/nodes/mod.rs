@@ -4,7 +4,7 @@ mod browse;
 mod space;
 mod watch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aether_sigil::Origin;
 use async_trait::async_trait;
@@ -14,8 +14,8 @@ use opcua::{
         CreateMonitoredItem,
         diagnostics::NamespaceMetadata,
         node_manager::{
-            BrowseNode, BrowsePathItem, ExternalReferenceRequest, MonitoredItemRef, NodeManager, ParsedReadValueId,
-            ParsedWriteValue, ReadNode, RequestContext, ServerContext, WriteNode,
+            BrowseNode, BrowsePathItem, ExternalReferenceRequest, MonitoredItemRef, MonitoredItemUpdateRef,
+            NodeManager, ParsedReadValueId, ParsedWriteValue, ReadNode, RequestContext, ServerContext, WriteNode,
         },
     },
     types::{AttributeId, DataEncoding, DataValue, DateTime, MonitoringMode, NodeId, StatusCode, TimestampsToReturn},
@@ -30,6 +30,13 @@ use crate::{
     auth::Access,
     value::{from_date_time, from_variant, keep_timestamps, to_data_value},
 };
+
+/// The sampling interval of pushed changes, in milliseconds: less than the library can measure, and not
+/// 0, which it would take for no wish.
+const PUSHED: f64 = 0.000_1;
+
+/// Longest time after which a value held back is told again; a client may ask for centuries.
+const LONGEST_PACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longest name of a client that events carry, in characters: the client chooses it.
 const MAX_ACTOR: usize = 256;
@@ -221,6 +228,11 @@ impl NodeManager for SigilNodes {
                 (None, _) => Err(StatusCode::BadNodeIdUnknown),
                 (_, Err(status)) => Err(status),
                 (Some(Node::Sigil(position)), Ok(())) if asked.attribute_id == AttributeId::Value => {
+                    // Changes are pushed, not sampled: whatever interval was asked for, the answer is
+                    // the shortest. The library would hold values back that come sooner.
+                    if item.sampling_interval() > 0.0 {
+                        item.revise_sampling_interval(PUSHED);
+                    }
                     Ok(self.watch.add(&self.space, context.subscriptions(), position, item.handle()))
                 }
                 // Never changes while the server runs.
@@ -235,6 +247,18 @@ impl NodeManager for SigilNodes {
             }
         }
         Ok(())
+    }
+
+    async fn modify_monitored_items(&self, _context: &RequestContext, items: &[&MonitoredItemUpdateRef]) {
+        for item in items.iter().filter(|item| item.attribute() == AttributeId::Value) {
+            if let Some(Node::Sigil(position)) = self.space.find(item.node_id()) {
+                // The library gives no way to revise the interval here. A negative one stands for the
+                // publishing interval, at which it looks by itself.
+                let millis = item.update().revised_sampling_interval.max(0.0);
+                let pace = Duration::try_from_secs_f64(millis / 1000.0).unwrap_or(LONGEST_PACE).min(LONGEST_PACE);
+                self.watch.set_pace(position, item.handle(), pace);
+            }
+        }
     }
 
     async fn set_monitoring_mode(&self, context: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {

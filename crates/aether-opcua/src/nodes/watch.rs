@@ -4,8 +4,10 @@
 //! here hold the living ones only, so that a change costs what its subscribers cost.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
+    future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use aether_sigil::Sample;
@@ -13,6 +15,7 @@ use opcua::{
     server::{MonitoredItemHandle, SubscriptionCache},
     types::{AttributeId, DataValue, NodeId, StatusCode},
 };
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::space::{Node, Space};
@@ -30,14 +33,22 @@ const ATTEMPTS: usize = 16;
 pub(crate) struct Watch {
     changes: Arc<Changes>,
     listeners: Vec<Arc<Listener>>,
+    subscribed: Mutex<Subscribed>,
+}
+
+#[derive(Debug, Default)]
+struct Subscribed {
     /// By the Sigil's position; only Sigils that somebody subscribes to.
-    watched: Mutex<HashMap<usize, Watched>>,
+    watched: HashMap<usize, Watched>,
+    /// When to tell a Sigil's paced items again what it holds.
+    due: HashMap<usize, Instant>,
 }
 
 #[derive(Debug)]
 struct Watched {
     node_id: NodeId,
-    items: HashSet<MonitoredItemHandle>,
+    /// Each with the shortest time between two values that the library passes on to it.
+    items: HashMap<MonitoredItemHandle, Duration>,
     /// What the subscribers were told last.
     last: Sample,
 }
@@ -52,20 +63,31 @@ impl Watch {
             sigil.attach_listener(Arc::clone(&listener) as _)?;
             listeners.push(listener);
         }
-        Ok(Self { changes, listeners, watched: Mutex::default() })
+        Ok(Self { changes, listeners, subscribed: Mutex::default() })
     }
 
     /// Waits until there may be changes to [`deliver`](Self::deliver).
     pub(crate) async fn arrived(&self) {
-        self.changes.arrived().await;
+        let due = self.lock().due.values().min().copied();
+        let due = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.changes.arrived() => {}
+            () = due => {}
+        }
     }
 
-    /// Hands every change that waits to the library, oldest first.
+    /// Hands every change that waits to the library, oldest first, and repeats what is due.
     pub(crate) fn deliver(&self, cache: &SubscriptionCache) {
-        let mut watched = self.lock();
+        let mut subscribed = self.lock();
+        let Subscribed { watched, due } = &mut *subscribed;
         // Taken under the lock, so that two deliveries cannot overtake each other.
-        let changes = self.changes.take();
-        if changes.is_empty() {
+        let (changes, now) = (self.changes.take(), Instant::now());
+        if changes.is_empty() && !due.values().any(|at| *at <= now) {
             return;
         }
         let lost = changes.iter().filter(|change| change.overflow).count();
@@ -77,12 +99,42 @@ impl Watch {
             let Some(watched) = watched.get_mut(&sigil) else { continue };
             if let Some(mut batch) = notifier.notify_for(&watched.node_id, AttributeId::Value) {
                 for value in notifications(&watched.last, &sample, overflow) {
-                    for item in &watched.items {
+                    for item in watched.items.keys() {
                         batch.data_value_to_item(value.clone(), item);
                     }
                 }
             }
             watched.last = sample;
+            if let Some(pace) = watched.items.values().max().filter(|pace| !pace.is_zero()) {
+                due.insert(sigil, now + *pace);
+            }
+        }
+        // The library holds a value back that comes sooner than the item's sampling interval, and
+        // then forgets to look at it until the next one. Told again after that time it passes it on;
+        // whoever has it already is not told twice, since an equal value is no change.
+        due.retain(|sigil, at| {
+            if *at > now {
+                return true;
+            }
+            if let Some(watched) = watched.get(sigil)
+                && let Some(mut batch) = notifier.notify_for(&watched.node_id, AttributeId::Value)
+            {
+                let value = to_data_value(&watched.last);
+                for (item, _) in watched.items.iter().filter(|(_, pace)| !pace.is_zero()) {
+                    batch.data_value_to_item(value.clone(), item);
+                }
+            }
+            false
+        });
+    }
+
+    /// Takes note that values closer than `pace` to each other are held back from a monitored item.
+    pub(crate) fn set_pace(&self, position: usize, item: MonitoredItemHandle, pace: Duration) {
+        let mut subscribed = self.lock();
+        if let Some(known) = subscribed.watched.get_mut(&position).and_then(|w| w.items.get_mut(&item)) {
+            *known = pace;
+            // A value may be held back already.
+            subscribed.due.insert(position, Instant::now() + pace);
         }
     }
 
@@ -102,13 +154,13 @@ impl Watch {
         let sample = self.settled(space, cache, position);
         let first = to_data_value(&sample);
         let node_id = || space.node_id(Node::Sigil(position));
-        let mut watched = self.lock();
-        let entry = watched.entry(position).or_insert_with(|| Watched {
+        let mut subscribed = self.lock();
+        let entry = subscribed.watched.entry(position).or_insert_with(|| Watched {
             node_id: node_id(),
-            items: HashSet::new(),
+            items: HashMap::new(),
             last: sample,
         });
-        entry.items.insert(item);
+        entry.items.insert(item, Duration::ZERO);
         first
     }
 
@@ -128,8 +180,8 @@ impl Watch {
     /// Tells a monitored item that was switched on again what its Sigil holds.
     pub(crate) fn refresh(&self, cache: &SubscriptionCache, position: usize, item: MonitoredItemHandle) {
         self.deliver(cache);
-        let watched = self.lock();
-        if let Some(watched) = watched.get(&position)
+        let subscribed = self.lock();
+        if let Some(watched) = subscribed.watched.get(&position)
             && let Some(mut batch) = cache.data_notifier().notify_for(&watched.node_id, AttributeId::Value)
         {
             batch.data_value_to_item(to_data_value(&watched.last), &item);
@@ -138,18 +190,19 @@ impl Watch {
 
     /// Stops to carry changes to a monitored item.
     pub(crate) fn remove(&self, position: usize, item: MonitoredItemHandle) {
-        let mut watched = self.lock();
-        if let Some(entry) = watched.get_mut(&position) {
+        let mut subscribed = self.lock();
+        if let Some(entry) = subscribed.watched.get_mut(&position) {
             entry.items.remove(&item);
             if entry.items.is_empty() {
-                watched.remove(&position);
+                subscribed.watched.remove(&position);
+                subscribed.due.remove(&position);
                 self.listeners[position].want(false);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Watched>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Subscribed> {
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use aether_sigil::{Origin, Sigil, StatusCode as SigilStatus, Value};
 use opcua::types::{
-    DataChangeFilter, DataChangeTrigger, DateTime, DeadbandType, ExtensionObject, MonitoredItemCreateRequest,
-    MonitoringMode, NumericRange, StatusCode, Variant,
+    AttributeId, DataChangeFilter, DataChangeTrigger, DateTime, DeadbandType, ExtensionObject,
+    MonitoredItemCreateRequest, MonitoredItemModifyRequest, MonitoringMode, MonitoringParameters, NumericRange,
+    ReadValueId, StatusCode, TimestampsToReturn, Variant,
 };
 
 use crate::support::{Client, PATIENCE, Received, TEMPERATURE, eventually, node, plant, plant_with};
@@ -24,6 +25,81 @@ async fn a_hundred_changes_five_milliseconds_apart_all_arrive_in_order() {
     eventually("the last change", || subscribed.received.numbers().last() == Some(&99.0)).await;
     let expected: Vec<f64> = std::iter::once(25.0).chain((0..100).map(f64::from)).collect();
     assert_eq!(subscribed.received.numbers(), expected);
+    server.stop(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn whatever_sampling_interval_was_asked_for_no_change_of_a_burst_is_held_back() {
+    let plant = plant();
+    let (server, url) = plant.serve().await;
+    let client = Client::connect(&url).await;
+    let mut pace = tokio::time::interval(Duration::from_millis(4));
+    for interval in [-1.0, 0.0, 20.0, 50.0, 100.0, 10_000.0] {
+        let received = Received::default();
+        let subscription = client.subscription(&received).await;
+        let null = ExtensionObject::null();
+        let monitored =
+            client.monitor_every(interval, subscription, TEMPERATURE, MonitoringMode::Reporting, null).await;
+        assert_eq!(monitored.1, StatusCode::Good);
+        for round in 0..5 {
+            eventually("the value at rest", || received.numbers().last() == Some(&25.0)).await;
+            let base = f64::from(round) * 10.0;
+            for value in [base + 1.0, base + 2.0, base + 3.0] {
+                plant.temperature.write(value).await.unwrap();
+                pace.tick().await;
+            }
+            eventually("the last of a burst", || received.numbers().last() == Some(&(base + 3.0))).await;
+            plant.temperature.write(25.0).await.unwrap();
+        }
+        eventually("the end", || received.numbers().last() == Some(&25.0)).await;
+        // A negative interval asks for one value in each publishing interval; all others for every change.
+        if interval >= 0.0 {
+            let burst = |r: i32| [1.0, 2.0, 3.0].map(|n| f64::from(r) * 10.0 + n).into_iter().chain([25.0]);
+            let expected: Vec<f64> = std::iter::once(25.0).chain((0..5).flat_map(burst)).collect();
+            assert_eq!(received.numbers(), expected, "at {interval} ms");
+        }
+        client.session.delete_subscription(subscription).await.unwrap();
+    }
+    server.stop(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn an_interval_set_later_holds_values_back_and_never_the_last_one() {
+    let plant = plant();
+    let (server, url) = plant.serve().await;
+    let client = Client::connect(&url).await;
+    let received = Received::default();
+    let subscription = client.subscription(&received).await;
+    // The client tells its items apart by this handle, and a modification may change it.
+    let parameters = |sampling_interval| MonitoringParameters {
+        client_handle: 7,
+        sampling_interval,
+        queue_size: 100,
+        discard_oldest: true,
+        ..Default::default()
+    };
+    let asked = MonitoredItemCreateRequest::new(
+        ReadValueId { node_id: node(TEMPERATURE), attribute_id: AttributeId::Value as u32, ..Default::default() },
+        MonitoringMode::Reporting,
+        parameters(0.0),
+    );
+    let both = TimestampsToReturn::Both;
+    let created = client.session.create_monitored_items(subscription, both, vec![asked]).await.unwrap();
+    let slower = MonitoredItemModifyRequest {
+        monitored_item_id: created[0].result.monitored_item_id,
+        requested_parameters: parameters(100.0),
+    };
+    client.session.modify_monitored_items(subscription, both, &[slower]).await.unwrap();
+    let mut pace = tokio::time::interval(Duration::from_millis(4));
+    for round in 0..5 {
+        for n in [1.0, 2.0, 3.0] {
+            plant.temperature.write(f64::from(round) * 10.0 + n).await.unwrap();
+            pace.tick().await;
+        }
+        let last = f64::from(round) * 10.0 + 3.0;
+        eventually("the last of a burst", || received.numbers().last() == Some(&last)).await;
+    }
+    assert!(received.numbers().len() < 16, "some were held back: {:?}", received.numbers());
     server.stop(PATIENCE).await;
 }
 
@@ -185,11 +261,8 @@ async fn what_cannot_be_monitored_is_refused() {
     assert_eq!(object, StatusCode::BadAttributeIdInvalid);
     let mut ranged = MonitoredItemCreateRequest::from(node("ns=2;i=7"));
     ranged.item_to_monitor.index_range = NumericRange::Index(0);
-    let created = client
-        .session
-        .create_monitored_items(subscription, opcua::types::TimestampsToReturn::Both, vec![ranged])
-        .await
-        .unwrap();
+    let created =
+        client.session.create_monitored_items(subscription, TimestampsToReturn::Both, vec![ranged]).await.unwrap();
     assert_eq!(created[0].result.status_code, StatusCode::BadIndexRangeNoData);
     server.stop(PATIENCE).await;
 }

@@ -208,8 +208,20 @@ impl Client {
         mode: MonitoringMode,
         filter: ExtensionObject,
     ) -> (u32, StatusCode) {
+        self.monitor_every(0.0, subscription, node_id, mode, filter).await
+    }
+
+    /// As [`monitor`](Self::monitor), with this sampling interval in milliseconds.
+    pub(crate) async fn monitor_every(
+        &self,
+        sampling_interval: f64,
+        subscription: u32,
+        node_id: &str,
+        mode: MonitoringMode,
+        filter: ExtensionObject,
+    ) -> (u32, StatusCode) {
         let requested_parameters = MonitoringParameters {
-            sampling_interval: 0.0,
+            sampling_interval,
             queue_size: 100,
             discard_oldest: true,
             filter,
