@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -27,14 +27,16 @@ pub fn aether<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Comman
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| match std::env::var_os("AETHER_BIN") {
         Some(given) => given.into(),
-        None => build(["--package", "aether-cli", "--bin", "aether"]).join("aether"),
+        None => build(["--package", "aether-cli", "--bin", "aether"]),
     });
     let mut command = Command::new(program);
     command.args(arguments);
     command
 }
 
-/// An example of `aether-nexus`, built where it is not there yet.
+/// An example of `aether-nexus`.
+///
+/// It is taken from the folder in `AETHER_EXAMPLES`, which the gate sets; without it, cargo is asked to build it.
 ///
 /// # Panics
 ///
@@ -42,21 +44,35 @@ pub fn aether<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Comman
 #[must_use]
 #[track_caller]
 pub fn example(name: &str) -> Command {
-    Command::new(build(["--package", "aether-nexus", "--example", name]).join("examples").join(name))
+    Command::new(match std::env::var_os("AETHER_EXAMPLES") {
+        Some(folder) => Path::new(&folder).join(name),
+        None => build(["--package", "aether-nexus", "--example", name]),
+    })
 }
 
-/// Builds a program into the target directory that this test was built into; gives the folder it lies in.
+/// Builds a program below the target directory that this test was built into; gives its path.
+#[track_caller]
 fn build(what: [&str; 4]) -> PathBuf {
-    let target = target_directory();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--locked", "--target-dir"]).arg(&target).args(what);
-    let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-    assert!(built.is_ok_and(|status| status.success()), "could not build {}", what[3]);
-    target.join("debug")
+    command.args(["build", "--locked", "--message-format", "json-render-diagnostics", "--target-dir"]);
+    command.arg(target_directory()).args(what).current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit());
+    let built = command.output().unwrap_or_else(|error| panic!("could not start cargo: {error}"));
+    assert!(built.status.success(), "could not build {}", what[3]);
+    let messages = String::from_utf8_lossy(&built.stdout);
+    executable(&messages, what[3]).unwrap_or_else(|| panic!("cargo has not said where it put {}", what[3]))
+}
+
+/// Where cargo put the program of this name, by what `cargo build` told in JSON.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut named = messages.filter(|message| message["target"]["name"] == name);
+    named.find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
 /// The target directory, from where this test lies: `TARGET/debug/deps/TEST`.
+///
+/// With a target of cargo's (`CARGO_BUILD_TARGET`) it is the folder below that bears the target's name.
 pub(crate) fn target_directory() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     test.ancestors().nth(3).expect("a test lies in TARGET/debug/deps").to_owned()
@@ -261,5 +277,23 @@ read = ["Plant.Temperature"]
 "#
         );
         text
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_program_is_where_cargo_says() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"aether"},"executable":null}"#,
+            "\nnot JSON\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"aether"},"executable":"/t/mips/debug/aether"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(executable(messages, "aether"), Some("/t/mips/debug/aether".into()));
+        assert_eq!(executable(messages, "other"), None);
     }
 }

@@ -58,6 +58,22 @@ impl Program {
     /// When it cannot be started.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
+        Self::start_reading(command, usize::MAX)
+    }
+
+    /// As [`start`](Self::start), but closes its standard output after the first line, as `head -1` does.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[track_caller]
+    pub fn start_and_read_one_line(command: &mut Command) -> Self {
+        Self::start_reading(command, 1)
+    }
+
+    /// Reads at most this many lines of its standard output.
+    #[track_caller]
+    fn start_reading(command: &mut Command, most: usize) -> Self {
         let name = format!("{command:?}");
         let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = match started {
@@ -66,8 +82,8 @@ impl Program {
         };
         let state = OutputState { lines: Vec::new(), open: 2 };
         let output = Arc::new(Output { state: Mutex::new(state), changed: Condvar::new() });
-        Output::follow(&output, Stream::Out, child.stdout.take().expect("standard output was asked for"));
-        Output::follow(&output, Stream::Err, child.stderr.take().expect("standard error was asked for"));
+        Output::follow(&output, Stream::Out, child.stdout.take().expect("standard output was asked for"), most);
+        Output::follow(&output, Stream::Err, child.stderr.take().expect("standard error was asked for"), usize::MAX);
         Self { name, child, output }
     }
 
@@ -203,18 +219,22 @@ impl Drop for Program {
 }
 
 impl Output {
-    /// Reads `source` to its end on a thread of its own.
-    fn follow(output: &Arc<Self>, stream: Stream, source: impl Read + Send + 'static) {
+    /// Reads `source` to its end, or so many lines of it, on a thread of its own, and closes it.
+    fn follow(output: &Arc<Self>, stream: Stream, source: impl Read + Send + 'static, most: usize) {
         let output = Arc::clone(output);
         std::thread::spawn(move || {
             let mut source = BufReader::new(source);
             let mut bytes = Vec::new();
-            while source.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+            for _ in 0..most {
+                if !source.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+                    break;
+                }
                 let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
                 output.lock().lines.push(Line { stream, text });
                 output.changed.notify_all();
                 bytes.clear();
             }
+            drop(source);
             output.lock().open -= 1;
             output.changed.notify_all();
         });
@@ -270,6 +290,14 @@ mod test {
     fn a_stage_is_found_among_other_lines() {
         let program = shell(r#"echo hello; echo '{"stage":"one"}'; echo '{"stage":"two","detail":"x"}'"#);
         assert_eq!(program.wait_for_stage("two", SOON)["detail"], "x");
+    }
+
+    #[test]
+    fn a_program_of_which_one_line_is_read_cannot_print_more() {
+        let script = "trap '' PIPE; echo one; while echo more 2>/dev/null; do :; done; exit 7";
+        let mut program = Program::start_and_read_one_line(Command::new("sh").args(["-c", script]));
+        assert_eq!(program.wait_for_exit(SOON).code(), Some(7), "{}", program.printed());
+        assert_eq!(program.lines(Stream::Out), ["one"]);
     }
 
     #[test]

@@ -2,14 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
-    path::Path,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
 
 use aether_tests::{
     aether::{Gateway, Sandbox, aether, example},
@@ -71,22 +64,12 @@ fn ctrl_c_ends_the_demo_cleanly_and_leaves_nothing_behind() {
 #[test]
 fn a_demo_that_nobody_reads_any_more_ends() {
     let temporary = tempfile::tempdir().unwrap();
-    let mut demo = aether(["demo", "--json"]);
-    demo.env("TMPDIR", temporary.path()).stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
-    let mut demo = demo.spawn().unwrap();
-    let mut first = String::new();
-    BufReader::new(demo.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    assert!(first.contains("sandbox-listening"), "{first}");
-    // The reader is dropped here, as `head -1` would.
-    let deadline = Instant::now() + SOON;
-    let status = loop {
-        if let Some(status) = demo.try_wait().unwrap() {
-            break status;
-        }
-        assert!(Instant::now() < deadline, "the demo goes on without a reader");
-        std::thread::yield_now();
-    };
-    assert_eq!(status.code(), Some(0));
+    // As `head -1` would read it.
+    let mut demo = Program::start_and_read_one_line(aether(["demo", "--json"]).env("TMPDIR", temporary.path()));
+    let status = demo.wait_for_exit(SOON);
+    let read = demo.lines(Stream::Out);
+    assert!(read.len() == 1 && read[0].contains("sandbox-listening"), "{}", demo.printed());
+    assert_eq!(status.code(), Some(0), "{}", demo.printed());
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 

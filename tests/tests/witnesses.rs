@@ -74,7 +74,7 @@ fn mosquitto_sub_receives_every_read_and_the_write_that_asyncua_made() {
     assert_eq!(all.iter().filter(|event| is_the_write(event)).count(), 1);
     assert_eq!(first.json["operation"], "read");
     // The Weave ticks before the device has a name; what it read then is delivered all the same.
-    let registered = decisions(&sandbox, "register-thing").remove(0);
+    let registered = wait_for_decision(&sandbox, "register-thing", |_| true);
     assert!(to_the_second_and_below(&first.json["timestamp"]) < to_the_second_and_below(&registered["at"]));
 
     running.terminate();
@@ -96,8 +96,13 @@ fn a_second_start_uses_the_stored_identity_and_its_key_is_for_its_owner_only() {
     let provisioning = provisioning_decisions(&sandbox);
     assert!(provisioning > 0);
 
-    let _again = gateway.run();
+    let again = gateway.run();
     subscriber.wait_until("an event of the second run", SOON, || (events(&subscriber).len() > before).then_some(()));
+    // Decisions are written in their order: with the second connection, all before it are there.
+    again.wait_until("its connection in the log", SOON, || {
+        let connections = decisions(&sandbox, "connect").iter().filter(|one| is_device_let_in(one)).count();
+        (connections >= 2).then_some(())
+    });
 
     for event in events(&subscriber) {
         assert_is_an_event_of(&thing, &event);
@@ -127,7 +132,7 @@ fn mosquitto_pub_with_the_claim_certificate_is_hung_up_on_at_the_thing_topic() {
     assert!(said.contains("sending PUBLISH"), "{said}");
     assert!(!said.contains("received PUBACK"), "{said}");
     assert!(!refused.success(), "{said}");
-    let denied = decisions(&sandbox, "publish").into_iter().find(|one| one["decision"] == "denied").unwrap();
+    let denied = wait_for_decision(&sandbox, "publish", |one| one["decision"] == "denied");
     assert_eq!(denied["topic"], thing.as_str());
     // What the sandbox let through before now would stand before the next event in the subscriber's output.
     let before = events(&subscriber).len();
@@ -262,6 +267,13 @@ fn decisions(sandbox: &Sandbox, event: &str) -> Vec<Value> {
     sandbox.decisions().into_iter().filter(|decision| decision["event"] == event).collect()
 }
 
+/// Waits for a decision about this kind of request: the sandbox answers first and writes it down afterwards.
+#[track_caller]
+fn wait_for_decision(sandbox: &Sandbox, event: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let decided = || decisions(sandbox, event).into_iter().find(&wanted);
+    sandbox.program().wait_until(&format!("decision about {event}"), SOON, decided)
+}
+
 /// How many requests for an identity the sandbox has seen.
 fn provisioning_decisions(sandbox: &Sandbox) -> usize {
     decisions(sandbox, "create-keys-and-certificate").len() + decisions(sandbox, "register-thing").len()
@@ -269,9 +281,12 @@ fn provisioning_decisions(sandbox: &Sandbox) -> usize {
 
 /// The client id the device connected with, which the device policy makes the name of its Thing.
 fn thing_name(sandbox: &Sandbox) -> String {
-    let device = |decision: &Value| decision["certificate_kind"] == "device" && decision["decision"] == "allowed";
-    let connect = decisions(sandbox, "connect").into_iter().find(device).unwrap();
+    let connect = wait_for_decision(sandbox, "connect", is_device_let_in);
     connect["client_id"].as_str().unwrap().to_owned()
+}
+
+fn is_device_let_in(decision: &Value) -> bool {
+    decision["certificate_kind"] == "device" && decision["decision"] == "allowed"
 }
 
 /// Lets asyncua browse, read, subscribe and write 31.5, and gives what it saw.

@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use crate::tools::Tool;
 use crate::workspace::Workspace;
-use crate::{alone, build, crypto, headers, layers, suite, supply, tools};
+use crate::{alone, build, crypto, exceptions, headers, layers, suite, supply, tools};
 
 /// One check of the gate.
 struct Step {
@@ -39,6 +39,13 @@ const GATE: &[Step] = &[
         needs: &[],
         run: headers::run,
         fix: "open each file named above with `//! <what this file is for>`",
+    },
+    Step {
+        name: "exceptions",
+        about: "a lint is silenced by name, with its reason, for one item",
+        needs: &[],
+        run: exceptions::run,
+        fix: "put `#[expect(lint, reason = \"…\")]` on the item that needs it; only tests silence a lint for a whole file",
     },
     Step {
         name: "layers",
@@ -263,7 +270,7 @@ mod test {
     fn an_unknown_step_is_refused_with_the_names_that_exist() {
         let error = parse(&["--only", "formatting"]).unwrap_err().to_string();
         assert!(error.contains("`formatting`"), "{error}");
-        assert!(error.contains("format, headers, layers"), "{error}");
+        assert!(error.contains("format, headers, exceptions"), "{error}");
     }
 
     #[test]
@@ -289,7 +296,7 @@ mod test {
         let text = table(&chosen, &times, true, Duration::from_secs(2));
         assert!(text.contains("format                      1.2 s\n"), "{text}");
         assert!(text.contains("0.0 s  FAILED\n"), "{text}");
-        assert!(text.contains("layers                      not run\n"), "{text}");
+        assert!(text.contains("exceptions                  not run\n"), "{text}");
         assert!(text.ends_with("gate: 1 passed, 1 failed\n"), "{text}");
     }
 }

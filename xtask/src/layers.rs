@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
-use crate::workspace::{Dependency, Kind, Package, Workspace};
+use crate::workspace::{Dependency, Kind, Package, Workspace, read};
 
 /// One of our crates and the edges it is allowed.
 #[derive(Debug)]
@@ -126,8 +126,7 @@ fn check_edge(layer: &Layer, dependency: &Dependency) -> Option<String> {
 
 /// Checks that the package uses the workspace's lint table.
 fn check_lints(package: &Package) -> anyhow::Result<Option<String>> {
-    let manifest = std::fs::read_to_string(&package.manifest)
-        .with_context(|| format!("could not read {}", package.manifest.display()))?;
+    let manifest = read(&package.manifest)?;
     Ok((!inherits_lints(&manifest)).then(|| {
         let shown = package.manifest.parent().and_then(Path::file_name);
         format!("{}/Cargo.toml lacks `[lints] workspace = true`", shown.unwrap_or_default().display())

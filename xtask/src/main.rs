@@ -14,6 +14,7 @@ mod workspace;
 mod alone;
 mod build;
 mod crypto;
+mod exceptions;
 mod headers;
 mod layers;
 mod suite;

@@ -1,9 +1,13 @@
 //! The step that runs the tests, and the command that runs the foreign witnesses alone.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Context as _;
+use serde_json::Value;
+
 use crate::tools::{self, Tool, python};
-use crate::workspace::{Workspace, run as run_command};
+use crate::workspace::{Workspace, run as run_command, run_for_output};
 
 /// What the foreign witnesses are run with.
 pub(crate) const TOOLS: &[Tool] = &[Tool::Nextest, Tool::MosquittoClients, Tool::OpenSsl, Tool::Asyncua];
@@ -16,30 +20,88 @@ const EVERYTHING: [&str; 3] = ["--locked", "--workspace", "--all-features"];
 
 /// Builds everything the tests start, then runs all unit and integration tests.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
-    build(workspace, &["--lib", "--bins", "--examples", "--tests"])?;
-    run_command(nextest(workspace)?.arg("--no-fail-fast"))
+    let built = build(workspace, &["--lib", "--bins", "--examples", "--tests"])?;
+    run_command(nextest(workspace, &built)?.arg("--no-fail-fast"))
 }
 
 /// Installs the foreign clients where missing and runs only the tests that use them.
 pub(crate) fn witnesses(workspace: &Workspace) -> anyhow::Result<()> {
     tools::ensure(workspace, TOOLS)?;
-    build(workspace, &["--bin", "aether", "--test", "witnesses"])?;
-    run_command(nextest(workspace)?.args(["--no-fail-fast", "--test", "witnesses"]))
+    let built = build(workspace, &["--bin", "aether", "--test", "witnesses"])?;
+    run_command(nextest(workspace, &built)?.args(["--no-fail-fast", "--test", "witnesses"]))
 }
 
-/// Builds the tests and, with them, the program that some of them start.
+/// What tests start, at the places cargo put it: a target of its own or a profile changes them.
+#[derive(Debug, PartialEq, Eq)]
+struct Built {
+    /// The program.
+    aether: PathBuf,
+    /// The folder of the examples, where examples were asked for.
+    examples: Option<PathBuf>,
+}
+
+/// Builds the tests and, with them, the programs that some of them start.
 ///
 /// Built in one call both have the same features of their dependencies, which are then built once.
-fn build(workspace: &Workspace, targets: &[&str]) -> anyhow::Result<()> {
-    run_command(workspace.cargo(["build"]).args(EVERYTHING).args(targets))
+fn build(workspace: &Workspace, targets: &[&str]) -> anyhow::Result<Built> {
+    let mut command = workspace.cargo(["build", "--message-format", "json-render-diagnostics"]);
+    built(&run_for_output(command.args(EVERYTHING).args(targets))?)
 }
 
-/// `cargo nextest run` over the workspace, told where the program and the Python are.
-fn nextest(workspace: &Workspace) -> anyhow::Result<Command> {
+/// Finds the programs in what `cargo build` tells in JSON, a line for each thing it has built.
+fn built(messages: &str) -> anyhow::Result<Built> {
+    let (mut aether, mut examples) = (None, None);
+    for line in messages.lines() {
+        // Build scripts and procedural macros may print lines of their own.
+        let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
+        let Some(executable) = message["executable"].as_str().map(Path::new) else { continue };
+        // A program's own tests are an executable of the same name.
+        if message["profile"]["test"] == true {
+            continue;
+        }
+        let target = &message["target"];
+        if target["kind"][0] == "example" {
+            examples = executable.parent().map(Path::to_owned);
+        } else if target["kind"][0] == "bin" && target["name"] == "aether" {
+            aether = Some(executable.to_owned());
+        }
+    }
+    Ok(Built { aether: aether.context("cargo has not said where it put the program `aether`")?, examples })
+}
+
+/// `cargo nextest run` over the workspace, told where the programs and the Python are.
+fn nextest(workspace: &Workspace, built: &Built) -> anyhow::Result<Command> {
     let mut command = tools::cargo_command(workspace, Tool::Nextest, &["run", "--config-file", NEXTEST_SETTINGS])?;
     command
         .args(EVERYTHING)
-        .env("AETHER_BIN", workspace.target.join("debug").join("aether"))
+        .env("AETHER_BIN", &built.aether)
         .env("AETHER_WITNESS_PYTHON", python::interpreter(workspace));
+    if let Some(examples) = &built.examples {
+        command.env("AETHER_EXAMPLES", examples);
+    }
     Ok(command)
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    const PROGRAM: &str = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"aether"},"profile":{"test":false},"executable":"/t/mips/debug/aether"}"#;
+    const ITS_TEST: &str = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"aether"},"profile":{"test":true},"executable":"/t/mips/debug/deps/aether-1"}"#;
+    const LIBRARY: &str = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"aether"},"profile":{"test":false},"executable":null}"#;
+    const EXAMPLE: &str = r#"{"reason":"compiler-artifact","target":{"kind":["example"],"name":"poller"},"profile":{"test":false},"executable":"/t/mips/debug/examples/poller"}"#;
+
+    #[test]
+    fn the_programs_are_where_cargo_says() {
+        let found = built(&[PROGRAM, ITS_TEST, LIBRARY, EXAMPLE, "a build script's words"].join("\n")).unwrap();
+        let examples = Some("/t/mips/debug/examples".into());
+        assert_eq!(found, Built { aether: "/t/mips/debug/aether".into(), examples });
+        assert_eq!(built(PROGRAM).unwrap().examples, None);
+    }
+
+    #[test]
+    fn a_program_that_was_not_built_is_missed() {
+        let error = built(&[ITS_TEST, LIBRARY, EXAMPLE].join("\n")).unwrap_err();
+        assert!(error.to_string().contains("`aether`"), "{error}");
+    }
 }

@@ -85,6 +85,11 @@ impl Workspace {
         command
     }
 
+    /// This file's path below the root, for messages.
+    pub(crate) fn shown(&self, file: &Path) -> String {
+        file.strip_prefix(&self.root).unwrap_or(file).display().to_string()
+    }
+
     /// Another program with these arguments, in the workspace's root.
     pub(crate) fn program<A: AsRef<OsStr>>(
         &self,
@@ -113,6 +118,29 @@ impl Package {
                 .map(Dependency::from_metadata)
                 .collect::<anyhow::Result<_>>()?,
         })
+    }
+
+    /// Every `.rs` file in the package's folder, wherever it lies there, in a fixed order.
+    pub(crate) fn sources(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let folder = self.manifest.parent().with_context(|| format!("{} lies in no folder", self.name))?;
+        let mut found = Vec::new();
+        let mut waiting = vec![folder.to_owned()];
+        while let Some(next) = waiting.pop() {
+            let entries = std::fs::read_dir(&next).with_context(|| format!("could not list {}", next.display()))?;
+            for entry in entries {
+                let path = entry.with_context(|| format!("could not list {}", next.display()))?.path();
+                if path.is_dir() {
+                    // What cargo built there is not ours.
+                    if !path.ends_with("target") {
+                        waiting.push(path);
+                    }
+                } else if path.extension().is_some_and(|ending| ending == "rs") {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 }
 
@@ -162,6 +190,11 @@ fn without_own_variables(command: &mut Command) {
     }
 }
 
+/// The text of a file.
+pub(crate) fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))
+}
+
 /// Shows and runs `command`, its output going where ours goes.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = show(command);
@@ -171,6 +204,18 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
         bail!("`{shown}` ended with {status}");
     }
     Ok(())
+}
+
+/// Shows and runs `command`, and gives its standard output; what it says on the other goes where ours goes.
+pub(crate) fn run_for_output(command: &mut Command) -> anyhow::Result<String> {
+    let shown = show(command);
+    println!("    $ {shown}");
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("could not start `{shown}`"))?;
+    if !output.status.success() {
+        bail!("`{shown}` ended with {}", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs `command` and gives what it printed, whether it succeeded or not.
@@ -215,6 +260,21 @@ mod test {
                 .iter()
                 .any(|dependency| { dependency.name == "aether-outbox" && dependency.kind == Kind::Normal })
         );
+    }
+
+    #[test]
+    fn sources_are_found_wherever_they_lie_in_a_package() {
+        let workspace = Workspace::load().unwrap();
+        let all: Vec<PathBuf> = workspace.packages.iter().flat_map(|package| package.sources().unwrap()).collect();
+        for file in [
+            "xtask/src/tools/python.rs",
+            "tests/tests/witnesses.rs",
+            "crates/aether-nexus/examples/temperature_poller.rs",
+            "crates/aether-outbox/benches/memory.rs",
+            "crates/aether-provisioning/tests/support/mod.rs",
+        ] {
+            assert!(all.contains(&workspace.root.join(file)), "{file}");
+        }
     }
 
     #[test]
