@@ -65,7 +65,8 @@ impl SandboxBuilder {
     /// Starts the sandbox. On return it accepts connections.
     ///
     /// The address is taken before anything is written, so a start that fails for a setting leaves
-    /// no files behind. On a directory used before, no existing file is changed.
+    /// no files behind. On a directory used before, no existing file is changed; those of pending
+    /// certificates whose hour is over are removed.
     ///
     /// # Errors
     ///

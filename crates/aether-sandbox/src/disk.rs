@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::StartError;
@@ -29,6 +29,19 @@ impl Access {
 /// Makes a directory, and the missing ones above it, with mode 0700.
 pub(crate) fn create_private_dir(path: &Path) -> Result<(), StartError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StartError::io("create directory", path))
+}
+
+/// Whether `path` is there already and its group or others may read, enter or change it.
+pub(crate) fn is_open_to_others(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+}
+
+/// Removes a file; one that is gone already is as good.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 /// Replaces `path` by `bytes`: temporary file, fsync, rename, fsync of the directory.
@@ -76,8 +89,6 @@ pub(crate) fn files_with_extension(folder: &Path, extension: &str) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -92,6 +103,19 @@ mod tests {
         let key = folder.join("x.key");
         write_atomic(&key, b"one", Access::Owner).unwrap();
         assert_eq!((mode(&folder), mode(&key)), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_directory_others_may_enter_is_told_from_a_private_or_a_missing_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a");
+        assert!(!is_open_to_others(&folder));
+        create_private_dir(&folder).unwrap();
+        assert!(!is_open_to_others(&folder));
+        for mode in [0o750, 0o701] {
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert!(is_open_to_others(&folder), "{mode:o}");
+        }
     }
 
     #[test]

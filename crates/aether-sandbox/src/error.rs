@@ -15,11 +15,11 @@ pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A setting has a value outside its range.
-    #[error("setting `{setting}` is {found}, expected {expected}")]
-    Setting {
-        /// Name of the setting.
-        setting: &'static str,
+    /// The template name is outside its range, or not the one the directory was first used with.
+    ///
+    /// The builder calls the setting `template_name`, the program `--template`; the text names both.
+    #[error("setting `template_name` (`--template` of the program) is {found}, expected {expected}")]
+    TemplateName {
         /// The value found.
         found: String,
         /// What it should be.
@@ -79,7 +79,7 @@ impl StartError {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Setting { .. }
+            Self::TemplateName { .. }
             | Self::Listen { .. }
             | Self::DirectoryInUse { .. }
             | Self::InvalidFile { .. }
@@ -116,17 +116,56 @@ pub enum RegisterCaError {
     /// The bytes are not one PEM certificate.
     #[error("CA certificate cannot be read, expected one X.509 certificate in PEM form")]
     NotACertificate(#[source] Box<dyn Error + Send + Sync>),
-    /// The certificate may not sign other certificates.
-    #[error("certificate of {subject} is not a CA certificate, expected basic constraints CA:TRUE")]
+    /// A version 3 certificate that does not say it is a CA.
+    #[error("certificate of {subject} has no basic constraints CA:TRUE, expected a CA certificate")]
     NotACa {
         /// Subject of the certificate.
         subject: String,
     },
+    /// A version 3 CA certificate whose key usage forbids signing certificates.
+    #[error("CA certificate of {subject} has a key usage without keyCertSign, expected one with it or none")]
+    MayNotSign {
+        /// Subject of the certificate.
+        subject: String,
+    },
+    /// A certificate of version 1, which cannot say that it is a CA, and did not sign itself.
+    #[error(
+        "version 1 certificate of {subject} is issued by {issuer} and not signed by its own key, expected a CA certificate: version 1 and self-signed, or version 3 with CA:TRUE"
+    )]
+    NotSelfSigned {
+        /// Subject of the certificate.
+        subject: String,
+        /// Issuer it names.
+        issuer: String,
+    },
+    /// The sandbox cannot check signatures made with the CA's key.
+    #[error(
+        "CA certificate of {subject} has the key {found}, expected RSA of 2048 to 8192 bits or ECDSA on P-256 or P-384"
+    )]
+    UnusableKey {
+        /// Subject of the certificate.
+        subject: String,
+        /// Kind of key found.
+        found: String,
+    },
+    /// The CA certificate is itself signed in a way the sandbox does not take.
+    #[error(
+        "CA certificate of {subject} is signed with {found}, expected RSA with SHA-256, SHA-384 or SHA-512, or ECDSA with SHA-256 or SHA-384"
+    )]
+    UnusableSignature {
+        /// Subject of the certificate.
+        subject: String,
+        /// Signature algorithm found.
+        found: String,
+    },
     /// The certificate is not valid at this time.
-    #[error("CA certificate of {subject} is outside its validity period")]
+    #[error("CA certificate of {subject} is outside its validity period, expected one valid today")]
     NotValidNow {
         /// Subject of the certificate.
         subject: String,
+        /// Which end of the period it is outside of.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The certificate could not be stored.
     #[error("could not write {}", path.display())]

@@ -57,9 +57,11 @@
 //! | `audit.jsonl` | every decision, one JSON object a line ([`AuditRecord::to_json`]) |
 //! | `customer-cas/`, `registry/`, `private/`, `settings.json`, `lock` | the sandbox's own |
 //!
-//! Private keys have mode 0600, directories 0700, both from their creation. Policies and template
-//! may be edited while no sandbox runs; what cannot be evaluated stops the next start with the file
-//! and the place. A sandbox started again on its directory knows its Things and certificates.
+//! Private keys have mode 0600 and the directories it makes 0700, both from their creation. A
+//! directory that was there before keeps its mode; one that group or others may look into is warned
+//! of at the start. Policies and template may be edited while no sandbox runs; what cannot be
+//! evaluated stops the next start with the file and the place. A sandbox started again on its
+//! directory knows its Things and certificates.
 //!
 //! Resource names use the Region `eu-west-1` and the account `123456789012`.
 //!
@@ -77,9 +79,17 @@
 //! | limits | payload 128 KB, 8 filters a SUBSCRIBE, 50 subscriptions a connection, 100 unacknowledged deliveries; 1000 more wait, then they are dropped and counted in the decision log |
 //! | keep-alive | closed after one and a half times of it; 0 stands for 1200 s |
 //! | client certificates | X.509 version 1 and 3, RSA of 2048 bits and more, ECDSA on P-256 and P-384, SHA-256 and better |
+//! | customer CAs | version 3 with `CA:TRUE`, or version 1 and self-signed, with keys and signatures as above; removing the file from `customer-cas/` takes one back for new connections |
+//! | pending certificates | deleted when their ownership token expires, after an hour: in fact at the next start, or when the next one is made |
 //! | policies | `Effect`, `Action`, `Resource`, `*`, `?`, `${iot:ClientId}`; `Condition`, `NotAction`, `NotResource` and other variables are errors when the policy is read |
 //! | provisioning | `CreateKeysAndCertificate` and `RegisterThing` in JSON; a publish to the CSR or CBOR topics is hung up on |
 //! | templates | Thing, certificate, policy by name, `Ref`, `Fn::Join`, `DeviceConfiguration`; the rest is an error when the template is read |
+//!
+//! The specification's policies are kept word for word, and they tie a topic to the client id, but
+//! no client id to a certificate. So any device certificate may connect under any client id and
+//! publish on that Thing's topic, and a claim certificate may connect under a device's client id and
+//! thereby cut the device off. On AWS the cure is `${iot:Connection.Thing.ThingName}` with the
+//! condition `iot:Connection.Thing.IsAttached`; the sandbox does not evaluate these yet.
 //!
 //! Where AWS's documents leave the behaviour open, the choice made here is one of these: an
 //! ownership token works once; a certificate that is not active completes the TLS handshake and is

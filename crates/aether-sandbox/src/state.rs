@@ -55,6 +55,9 @@ struct Remembered {
 pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError> {
     let layout = Layout::new(&wanted.dir);
     let files = Files::new(&wanted.dir);
+    if disk::is_open_to_others(layout.dir()) {
+        tracing::warn!(dir = %layout.dir().display(), "group or others may look into the directory, expected mode 0700");
+    }
     disk::create_private_dir(layout.dir())?;
     let lock = lock(&layout)?;
     let remembered = remembered(&layout)?;
@@ -64,7 +67,7 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
     disk::create_private_dir(&layout.customer_cas())?;
     let policies = PolicyStore::open(&layout.policies(), &template_name)?;
     let template = template(&layout.template(), &policies)?;
-    let registry = Registry::open(&layout)?;
+    let registry = Registry::open(&layout, SystemTime::now())?;
     let server_ca = Authority::open(files.ca(), &layout.server_ca_key(), "Aether sandbox server CA")?;
     let device_ca = Authority::open(&layout.device_ca_cert(), &layout.device_ca_key(), "Aether sandbox device CA")?;
     for own in [
@@ -111,8 +114,7 @@ pub(crate) fn check_template_name(name: &str) -> Result<(), StartError> {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     match good {
         true => Ok(()),
-        false => Err(StartError::Setting {
-            setting: "template_name",
+        false => Err(StartError::TemplateName {
             found: format!("{name:?}"),
             expected: "1 to 36 characters of 0-9 A-Z a-z _ -".to_owned(),
         }),
@@ -186,8 +188,7 @@ fn remember(layout: &Layout, template_name: &str) -> Result<(), StartError> {
 
 fn template_name(wanted: &Wanted, remembered: Option<&Remembered>) -> Result<String, StartError> {
     match (&wanted.template_name, remembered) {
-        (Some(wanted), Some(kept)) if *wanted != kept.template_name => Err(StartError::Setting {
-            setting: "template_name",
+        (Some(wanted), Some(kept)) if *wanted != kept.template_name => Err(StartError::TemplateName {
             found: format!("{wanted:?}"),
             expected: format!("{:?}, which this directory was first used with", kept.template_name),
         }),

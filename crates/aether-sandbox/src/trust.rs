@@ -57,12 +57,15 @@ impl Trust {
         }
     }
 
-    /// The present standing of an identity. Certificates under a customer CA are active and hold
-    /// the claim policy.
-    pub(crate) fn standing(&self, identity: &Identity) -> Standing {
-        match self.registry.certificate(&identity.certificate) {
-            Some(known) => Standing { status: known.status, policies: known.policies },
-            None => Standing { status: CertificateStatus::Active, policies: vec![CLAIM_POLICY.to_owned()] },
+    /// The present standing of an identity; `None` when its certificate was deleted since the
+    /// handshake. Certificates under a customer CA are active and hold the claim policy.
+    pub(crate) fn standing(&self, identity: &Identity) -> Option<Standing> {
+        match (self.registry.certificate(&identity.certificate), identity.kind) {
+            (Some(known), _) => Some(Standing { status: known.status, policies: known.policies }),
+            (None, CertificateKind::Claim) => {
+                Some(Standing { status: CertificateStatus::Active, policies: vec![CLAIM_POLICY.to_owned()] })
+            }
+            (None, CertificateKind::Device | CertificateKind::Observer) => None,
         }
     }
 }
@@ -158,5 +161,23 @@ fn as_tls_error(cause: X509Error) -> CertificateError {
         X509Error::Expired => CertificateError::Expired,
         X509Error::UnsupportedAlgorithm => CertificateError::UnknownIssuer,
         X509Error::BadSignature => CertificateError::BadSignature,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Layout;
+
+    #[test]
+    fn a_device_certificate_deleted_since_the_handshake_does_not_pass_for_a_claim() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let registry = Registry::open(&layout, SystemTime::UNIX_EPOCH).unwrap();
+        let trust = Trust::new(Arc::new(registry), CustomerCas::new(layout.customer_cas()));
+        let of_kind = |kind| Identity { certificate: CertificateId::of_der(b"gone"), kind };
+        assert_eq!(trust.standing(&of_kind(CertificateKind::Device)), None);
+        let claim = trust.standing(&of_kind(CertificateKind::Claim)).unwrap();
+        assert_eq!(claim.policies, [CLAIM_POLICY]);
     }
 }

@@ -300,3 +300,18 @@ async fn a_client_without_a_certificate_or_with_a_strange_one_fails_the_handshak
     other.shutdown().await;
     sandbox.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_client_that_goes_without_a_tls_goodbye_is_recorded_in_plain_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let mut audit = sandbox.audit();
+    // Dropped, these close TCP and send no close_notify.
+    drop(Raw::connected(&sandbox, "claim").await);
+    let end = audited_event(&mut audit, AuditEvent::Disconnect).await;
+    assert_eq!(end.reason.as_deref(), Some("CONNECTION_LOST: closed by the client"));
+    drop(Raw::claim(&sandbox).await);
+    let end = audited_event(&mut audit, AuditEvent::Connect).await;
+    assert_eq!(end.reason.as_deref(), Some("closed before CONNECT"));
+    sandbox.shutdown().await;
+}

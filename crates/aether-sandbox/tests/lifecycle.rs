@@ -93,10 +93,12 @@ async fn a_port_in_use_is_named_and_nothing_is_written() {
 async fn a_template_name_outside_its_range_is_refused_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
-    for name in ["", "a b", "ä", &"x".repeat(37)] {
+    for name in ["", "a b", "a/b", "ä", &"x".repeat(37)] {
         let error = Sandbox::builder(&state).template_name(name).start().await.unwrap_err();
         assert!(error.is_usage());
-        assert!(error.to_string().contains("`template_name`"), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("`template_name`") && said.contains("`--template`"), "{said}");
+        assert!(said.contains(&format!("{name:?}")), "{said}");
     }
     assert!(!state.exists());
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use aether_sandbox::{Credentials, Observer, ObserverError, register_ca};
+use aether_sandbox::{Credentials, Observer, ObserverError, RegisterCaError, register_ca};
 use rmqtt_codec::v3::Packet;
 use support::raw::{Raw, connect};
 use tokio::process::Command;
@@ -122,6 +122,68 @@ async fn an_expired_claim_and_one_signed_with_sha_1_are_refused() {
         let refused = Observer::connect(sandbox.local_addr(), &credentials, "claim").await;
         assert!(matches!(refused, Err(ObserverError::Tls { .. })), "{rest}: {refused:?}");
     }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn only_a_certificate_that_can_serve_as_a_ca_is_registered() {
+    let made = tempfile::tempdir().unwrap();
+    make_claim(made.path()).await;
+    let dir = tempfile::tempdir().unwrap();
+    support::start(dir.path()).await.shutdown().await;
+    let register = |file: &str| register_ca(dir.path(), &std::fs::read(made.path().join(file)).unwrap());
+
+    let leaf = register("claim.pem").unwrap_err();
+    assert!(matches!(leaf, RegisterCaError::NotSelfSigned { .. }), "{leaf}");
+    assert!(leaf.to_string().contains("CN=AetherClaimCert is issued by CN=AetherCustomerCA"), "{leaf}");
+
+    // Its name is that of its issuer, but another key signed it.
+    shell(
+        made.path(),
+        r#"openssl req -new -key claim.key -out same.csr -subj "/CN=AetherCustomerCA" &&
+        openssl x509 -req -in same.csr -CA customer-ca.pem -CAkey customer-ca.key -CAcreateserial -out same.pem"#,
+    )
+    .await;
+    let same = register("same.pem").unwrap_err();
+    assert!(matches!(same, RegisterCaError::NotSelfSigned { .. }), "{same}");
+
+    let new = r#"openssl req -x509 -nodes -days 3650 -subj "/CN=x" -keyout x.key"#;
+    for (rest, expected) in [
+        ("-newkey rsa:1024 -sha256 -out short.pem", "RSA of 1024 bits"),
+        ("-newkey ec -pkeyopt ec_paramgen_curve:secp521r1 -out curve.pem", "on secp521r1"),
+        ("-newkey ed25519 -out edwards.pem", "d25519"),
+    ] {
+        shell(made.path(), &format!("{new} {rest}")).await;
+        let error = register(rest.rsplit(' ').next().unwrap()).unwrap_err();
+        assert!(matches!(error, RegisterCaError::UnusableKey { .. }), "{rest}: {error}");
+        assert!(error.to_string().contains(expected), "{rest}: {error}");
+    }
+    shell(made.path(), &format!("{new} -newkey rsa:2048 -sha1 -out sha1.pem")).await;
+    let sha1 = register("sha1.pem").unwrap_err();
+    assert!(matches!(sha1, RegisterCaError::UnusableSignature { .. }), "{sha1}");
+    assert!(sha1.to_string().contains("sha1WithRSAEncryption"), "{sha1}");
+
+    // Version 1 and signed by itself: a CA as older tools make it.
+    shell(made.path(), "openssl x509 -req -in claim.csr -signkey claim.key -out v1.pem -days 3650 -sha256").await;
+    let text = shell(made.path(), "openssl x509 -in v1.pem -noout -text").await;
+    assert!(text.contains("Version: 1 (0x0)"), "{text}");
+    register("v1.pem").unwrap();
+    register("customer-ca.pem").unwrap();
+    assert_eq!(std::fs::read_dir(dir.path().join("customer-cas")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_ca_removed_from_its_folder_admits_nobody_any_more() {
+    let made = tempfile::tempdir().unwrap();
+    make_claim(made.path()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let id = register_ca(dir.path(), &std::fs::read(made.path().join("customer-ca.pem")).unwrap()).unwrap();
+    let credentials = claim_credentials(sandbox.files().ca(), made.path());
+    assert!(Observer::connect(sandbox.local_addr(), &credentials, "claim").await.is_ok());
+    std::fs::remove_file(dir.path().join(format!("customer-cas/{id}.pem"))).unwrap();
+    let refused = Observer::connect(sandbox.local_addr(), &credentials, "claim").await;
+    assert!(matches!(refused, Err(ObserverError::Tls { .. })), "{refused:?}");
     sandbox.shutdown().await;
 }
 

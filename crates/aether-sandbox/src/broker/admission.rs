@@ -1,5 +1,6 @@
 //! Reads CONNECT and decides who gets in.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,10 @@ pub(super) async fn read_connect(
             match stream.read_buf(buffer).await {
                 Ok(0) => return Err(Refusal::silent("closed before CONNECT")),
                 Ok(_) => {}
+                // Closed without TLS's close_notify, which is how a killed client goes.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Err(Refusal::silent("closed before CONNECT"));
+                }
                 Err(error) => return Err(Refusal::silent(error.to_string())),
             }
         }
@@ -129,7 +134,9 @@ pub(super) fn refused(witness: &Witness, refusal: &Refusal) {
 }
 
 fn decide(broker: &Broker, witness: &Witness, identity: Identity, connect: Connect) -> Result<Admitted, Refusal> {
-    let standing = broker.trust.standing(&identity);
+    let Some(standing) = broker.trust.standing(&identity) else {
+        return Err(Refusal::silent("certificate was deleted"));
+    };
     if standing.status != CertificateStatus::Active {
         return Err(Refusal::silent(format!("certificate is {}", standing.status)));
     }

@@ -1,5 +1,6 @@
 //! The life of one network connection, from the first byte to the last.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +109,8 @@ async fn run(
     let writer = tokio::spawn(write_out(write, Arc::clone(&client)));
     broker.router.enter(&client);
     // Asked again now that the client can be found and cut: the status may have changed between.
-    if broker.trust.standing(&client.identity).status != CertificateStatus::Active {
+    let standing = broker.trust.standing(&client.identity);
+    if standing.is_none_or(|standing| standing.status != CertificateStatus::Active) {
         client.end(EndReason::ServerInitiated);
     }
     let session = Session::new(Arc::clone(broker), Arc::clone(&client));
@@ -160,6 +162,10 @@ async fn read_in(
         match bytes {
             Ok(Ok(0)) => return Fault::new(EndReason::ConnectionLost, "closed by the client"),
             Ok(Ok(_)) => {}
+            // Without TLS's close_notify, which is how a killed client goes.
+            Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Fault::new(EndReason::ConnectionLost, "closed by the client");
+            }
             Ok(Err(error)) => return Fault::new(EndReason::ConnectionLost, error.to_string()),
             Err(_) => return Fault::new(EndReason::KeepAliveTimeout, "nothing heard"),
         }

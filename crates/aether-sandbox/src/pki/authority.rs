@@ -10,7 +10,7 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::{Certificate, open_pair};
+use super::{check_ca, open_pair};
 use crate::StartError;
 use crate::random;
 
@@ -38,7 +38,10 @@ impl Authority {
     /// Reads the CA from its two files, or makes it.
     pub(crate) fn open(cert_path: &Path, key_path: &Path, common_name: &str) -> Result<Self, StartError> {
         let pair = open_pair(cert_path, key_path, |key| ca_params(common_name)?.self_signed(key))?;
-        check_ca(&pair.certificate, cert_path)?;
+        check_ca(&pair.certificate).map_err(StartError::invalid_file(cert_path, "a CA certificate"))?;
+        pair.certificate
+            .check_dates(SystemTime::now())
+            .map_err(StartError::invalid_file(cert_path, "a CA certificate valid today"))?;
         let der = CertificateDer::from_slice(pair.certificate.der());
         let issuer = Issuer::from_ca_cert_der(&der, pair.key)
             .map_err(StartError::invalid_file(cert_path, "a CA certificate"))?;
@@ -79,15 +82,6 @@ impl Authority {
 impl From<rcgen::Certificate> for Issued {
     fn from(certificate: rcgen::Certificate) -> Self {
         Self { pem: certificate.pem(), der: certificate.der().to_vec() }
-    }
-}
-
-fn check_ca(certificate: &Certificate, path: &Path) -> Result<(), StartError> {
-    match certificate.may_sign() {
-        true => certificate
-            .check_dates(SystemTime::now())
-            .map_err(StartError::invalid_file(path, "a CA certificate valid today")),
-        false => Err(StartError::invalid_file(path, "a CA certificate")("it says CA:FALSE")),
     }
 }
 
@@ -139,7 +133,7 @@ fn server_names(listen: IpAddr) -> Result<Vec<SanType>, rcgen::Error> {
 mod tests {
     use super::*;
     use crate::KeyKind;
-    use crate::pki::{DeviceKey, X509Error};
+    use crate::pki::{Certificate, DeviceKey, X509Error};
 
     fn authority(dir: &Path) -> Authority {
         Authority::open(&dir.join("ca.pem"), &dir.join("ca.key"), "Test CA").unwrap()
@@ -156,7 +150,8 @@ mod tests {
         assert!(leaf.names_issuer(&root));
         assert_eq!(leaf.check_signature(&root), Ok(()));
         assert_eq!(root.check_signature(&leaf), Err(X509Error::BadSignature));
-        assert!(!leaf.may_sign());
+        assert!(check_ca(&root).is_ok());
+        assert!(check_ca(&leaf).is_err());
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(2_524_607_999);
         assert_eq!(leaf.check_dates(end), Ok(()));
         assert_eq!(leaf.check_dates(end + Duration::from_secs(1)), Err(X509Error::Expired));

@@ -32,15 +32,29 @@ pub(crate) enum X509Error {
 pub(crate) struct Certificate {
     der: Vec<u8>,
     subject: String,
+    issuer: String,
     subject_raw: Vec<u8>,
     issuer_raw: Vec<u8>,
     not_before: i64,
     not_after: i64,
-    signer: bool,
+    ca_mark: CaMark,
     key: SubjectKey,
     signed: Vec<u8>,
     signature_algorithm: Vec<u8>,
     signature: Vec<u8>,
+}
+
+/// What a certificate says about signing others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CaMark {
+    /// Nothing: versions 1 and 2 have no extensions to say it with.
+    Silent,
+    /// `CA:TRUE`, and no key usage that would forbid it.
+    Yes,
+    /// `CA:TRUE`, but a key usage without `keyCertSign`.
+    WithoutKeyCertSign,
+    /// No `CA:TRUE`.
+    No,
 }
 
 /// The public key of a certificate.
@@ -62,19 +76,15 @@ impl Certificate {
             return Err(X509Error::Malformed);
         }
         let (signed, signature_algorithm) = signed_parts(der).ok_or(X509Error::Malformed)?;
-        let may_sign = match parsed.version() {
-            // A version 1 certificate cannot say that it is a CA; it is one when it is registered.
-            X509Version::V1 | X509Version::V2 => true,
-            X509Version::V3 | X509Version(_) => parsed.is_ca(),
-        };
         Ok(Self {
             der: der.to_vec(),
             subject: parsed.subject().to_string(),
+            issuer: parsed.issuer().to_string(),
             subject_raw: parsed.subject().as_raw().to_vec(),
             issuer_raw: parsed.issuer().as_raw().to_vec(),
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
-            signer: may_sign,
+            ca_mark: CaMark::of(&parsed),
             key: SubjectKey::parse(parsed.public_key().raw)?,
             signed: signed.to_vec(),
             signature_algorithm: signature_algorithm.to_vec(),
@@ -100,13 +110,23 @@ impl Certificate {
         &self.subject
     }
 
+    /// Issuer, for people to read.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     pub(crate) fn key(&self) -> &SubjectKey {
         &self.key
     }
 
-    /// Whether it may sign other certificates.
-    pub(crate) fn may_sign(&self) -> bool {
-        self.signer
+    /// What it says about signing others.
+    pub(crate) fn ca_mark(&self) -> CaMark {
+        self.ca_mark
+    }
+
+    /// Content of the `AlgorithmIdentifier` of its signature.
+    pub(crate) fn signature_algorithm(&self) -> &[u8] {
+        &self.signature_algorithm
     }
 
     /// Checks the validity period.
@@ -139,6 +159,18 @@ impl Certificate {
             })
             .ok_or(X509Error::UnsupportedAlgorithm)?;
         algorithm.verify_signature(&issuer.key.key, &self.signed, &self.signature).map_err(|_| X509Error::BadSignature)
+    }
+}
+
+impl CaMark {
+    fn of(parsed: &X509Certificate<'_>) -> Self {
+        match (parsed.version(), parsed.is_ca(), parsed.key_usage()) {
+            (X509Version::V1 | X509Version::V2, _, _) => Self::Silent,
+            (_, false, _) => Self::No,
+            (_, true, Ok(None)) => Self::Yes,
+            (_, true, Ok(Some(usage))) if usage.value.key_cert_sign() => Self::Yes,
+            (_, true, Ok(Some(_)) | Err(_)) => Self::WithoutKeyCertSign,
+        }
     }
 }
 

@@ -77,6 +77,12 @@ impl StoredCertificate {
         })
     }
 
+    /// Whether it is still pending and the time to register it is over.
+    pub(super) fn is_expired(&self, now: SystemTime) -> bool {
+        self.status == CertificateStatus::PendingActivation
+            && self.ownership.as_ref().is_some_and(|ownership| to_unix(now) >= ownership.expires_at_unix)
+    }
+
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
         folder.join(format!("{}.json", self.id))
     }

@@ -4,6 +4,7 @@
 //! however many devices there are. A change is on disk before it is seen in memory.
 
 mod disk_form;
+mod memory;
 mod record;
 mod store;
 

@@ -44,7 +44,7 @@ impl fmt::Display for CertificateKind {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum CertificateStatus {
-    /// Issued, not yet activated by `RegisterThing`.
+    /// Issued, not yet activated by `RegisterThing`; deleted after an hour, as AWS does it.
     PendingActivation,
     /// May connect.
     Active,

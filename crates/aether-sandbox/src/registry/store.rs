@@ -1,13 +1,15 @@
 //! The registry itself: look-ups in memory, changes through disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime};
 
 use super::disk_form::{self, StoredCertificate, StoredOwnership, StoredThing};
+use super::memory::State;
 use super::{CertificateKind, CertificateRecord, CertificateStatus, ThingRecord};
+use crate::disk;
 use crate::files::Layout;
 use crate::id::sha256_hex;
 use crate::{CertificateId, StartError};
@@ -55,26 +57,10 @@ pub(crate) struct Registry {
     writing: std::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    certificates: BTreeMap<CertificateId, (StoredCertificate, CertificateRecord)>,
-    things: BTreeMap<String, ThingRecord>,
-    by_token: HashMap<String, CertificateId>,
-}
-
-impl State {
-    fn keep(&mut self, stored: StoredCertificate, record: CertificateRecord) {
-        self.by_token.retain(|_, id| *id != record.id);
-        if let Some(ownership) = &stored.ownership {
-            self.by_token.insert(ownership.token_sha256.clone(), record.id.clone());
-        }
-        self.certificates.insert(record.id.clone(), (stored, record));
-    }
-}
-
 impl Registry {
-    /// Reads the state files.
-    pub(crate) fn open(layout: &Layout) -> Result<Self, StartError> {
+    /// Reads the state files, and deletes the pending certificates whose hour is over at `now`, as
+    /// AWS does (sheet, 1.4).
+    pub(crate) fn open(layout: &Layout, now: SystemTime) -> Result<Self, StartError> {
         let mut state = State::default();
         let certificates = disk_form::read_all(
             &layout.certificates(),
@@ -83,6 +69,10 @@ impl Registry {
         )?;
         for (stored, record) in certificates {
             state.keep(stored, record);
+        }
+        for (id, path) in state.expired(&layout.certificates(), now) {
+            disk::remove(&path).map_err(StartError::io("remove", &path))?;
+            state.forget(&id);
         }
         let things = disk_form::read_all(&layout.things(), "a Thing of the sandbox's registry", StoredThing::record)?;
         state.things = things.into_iter().map(|(_, thing)| (thing.name.clone(), thing)).collect();
@@ -126,7 +116,7 @@ impl Registry {
     }
 
     /// Keeps a fresh device certificate as pending, to be registered with `token` within the hour.
-    /// Blocks.
+    /// Deletes those whose hour is over. Blocks.
     pub(crate) fn add_pending(
         &self,
         id: CertificateId,
@@ -147,7 +137,24 @@ impl Registry {
             expires_at_unix: disk_form::to_unix(now + TOKEN_LIFE),
         };
         let _writing = self.writing();
+        self.delete_expired(now);
         self.put_certificate(StoredCertificate::new(&record, pem, Some(ownership)), record)
+    }
+
+    /// A file that cannot be removed stays for the next time: its certificate can do nothing, and
+    /// the device that asks for a new one is not to blame.
+    fn delete_expired(&self, now: SystemTime) {
+        let expired = self.read().expired(&self.layout.certificates(), now);
+        for (id, path) in expired {
+            match disk::remove(&path) {
+                Ok(()) => self.change().forget(&id),
+                Err(error) => tracing::warn!(
+                    path = %path.display(),
+                    error = &error as &dyn std::error::Error,
+                    "could not remove an expired certificate"
+                ),
+            }
+        }
     }
 
     /// The pending certificate that `token` proves the ownership of. The token stays usable until
@@ -157,9 +164,7 @@ impl Registry {
         let hash = sha256_hex(token.as_bytes());
         let id = state.by_token.get(&hash).ok_or(RegistryError::Token)?;
         let (stored, _) = state.certificates.get(id).ok_or(RegistryError::Token)?;
-        let good = stored.status == CertificateStatus::PendingActivation
-            && stored.ownership.as_ref().is_some_and(|ownership| disk_form::to_unix(now) < ownership.expires_at_unix);
-        match good {
+        match stored.status == CertificateStatus::PendingActivation && !stored.is_expired(now) {
             true => Ok(Approval { certificate: id.clone() }),
             false => Err(RegistryError::Token),
         }
@@ -226,7 +231,7 @@ impl Registry {
         Ok(())
     }
 
-    // A panic while a lock is held leaves no half change behind: each is a single insertion.
+    // A panic while a lock is held leaves no half change behind: nothing in a change can panic.
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
@@ -250,7 +255,7 @@ mod tests {
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn registry(dir: &Path) -> Registry {
-        Registry::open(&Layout::new(dir)).unwrap()
+        Registry::open(&Layout::new(dir), NOW).unwrap()
     }
 
     fn id(text: &str) -> CertificateId {
@@ -294,6 +299,47 @@ mod tests {
         assert!(registry.approve("another", NOW).is_err());
     }
 
+    fn file_of(dir: &Path, name: &str) -> PathBuf {
+        Layout::new(dir).certificates().join(format!("{}.json", id(name)))
+    }
+
+    #[test]
+    fn a_pending_certificate_is_deleted_after_its_hour_and_a_registered_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = registry(dir.path());
+        let hour = NOW + Duration::from_secs(3600);
+        for name in ["registered", "pending", "switched off"] {
+            first.add_pending(id(name), "pem", name, NOW).unwrap();
+        }
+        first.register("registered", as_thing("press"), NOW).unwrap();
+        first.set_status(&id("switched off"), CertificateStatus::Inactive).unwrap();
+        first.add_pending(id("early"), "pem", "early", hour - Duration::from_secs(1)).unwrap();
+        assert!(first.certificate(&id("pending")).is_some());
+
+        first.add_pending(id("late"), "pem", "late", hour).unwrap();
+        assert!(first.certificate(&id("pending")).is_none() && !file_of(dir.path(), "pending").exists());
+        for name in ["registered", "switched off", "early", "late"] {
+            assert!(first.certificate(&id(name)).is_some() && file_of(dir.path(), name).exists(), "{name}");
+        }
+
+        let next_day = Registry::open(&Layout::new(dir.path()), hour + Duration::from_secs(86_400)).unwrap();
+        for (name, stays) in [("registered", true), ("switched off", true), ("early", false), ("late", false)] {
+            assert_eq!(next_day.certificate(&id(name)).is_some(), stays, "{name}");
+            assert_eq!(file_of(dir.path(), name).exists(), stays, "{name}");
+        }
+        assert_eq!(next_day.read().by_token.len(), 1, "the one switched off could be made pending again");
+    }
+
+    #[test]
+    fn an_expired_file_somebody_removed_already_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = registry(dir.path());
+        registry.add_pending(id("a"), "pem", "a", NOW).unwrap();
+        std::fs::remove_file(file_of(dir.path(), "a")).unwrap();
+        registry.add_pending(id("b"), "pem", "b", NOW + Duration::from_secs(3600)).unwrap();
+        assert!(registry.certificate(&id("a")).is_none());
+    }
+
     #[test]
     fn the_token_itself_is_never_on_disk() {
         let dir = tempfile::tempdir().unwrap();
@@ -319,7 +365,7 @@ mod tests {
         registry(dir.path()).add_pending(id("a"), "pem", "token", NOW).unwrap();
         let path = Layout::new(dir.path()).certificates().join(format!("{}.json", id("a")));
         std::fs::write(&path, "{\"format\":1,").unwrap();
-        let error = Registry::open(&Layout::new(dir.path())).unwrap_err();
+        let error = Registry::open(&Layout::new(dir.path()), NOW).unwrap_err();
         assert!(error.to_string().contains(&id("a").to_string()), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"format\":1,");
     }
