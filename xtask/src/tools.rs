@@ -1,7 +1,7 @@
 //! What the steps run besides cargo: finding it, and installing it where it is missing.
 //!
 //! ```text
-//!  from crates.io   cargo-nextest, cargo-machete, cargo-deny   → <cargo home>/aether-tools/bin
+//!  by cargo install  cargo-nextest, cargo-machete, cargo-deny   → <cargo home>/aether-tools/bin
 //!  from Debian      mosquitto-clients, openssl, python3-venv   → the system, as root or with sudo
 //!  from PyPI        asyncua and what it needs                  → <target directory>/witness-venv
 //! ```
@@ -10,7 +10,7 @@
 //! replaced: programs go to a folder of their own, where the next clone finds them again.
 #![expect(clippy::print_stdout, reason = "a program that talks to the person who ran it")]
 
-mod crates_io;
+mod cargo_tools;
 mod debian;
 pub(crate) mod python;
 
@@ -50,7 +50,7 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
         }
     }
     ensure(workspace, EVERY_TOOL)?;
-    crates_io::clean_up(workspace)?;
+    cargo_tools::clean_up(workspace)?;
     for &tool in EVERY_TOOL {
         println!("    {tool:?}: {}", path_of(workspace, tool)?.display());
     }
@@ -80,12 +80,12 @@ pub(crate) fn cargo_command(workspace: &Workspace, tool: Tool, arguments: &[&str
     Ok(program.command(workspace, &path, arguments))
 }
 
-/// What a tool is called on crates.io, if it comes from there.
-fn program(tool: Tool) -> Option<&'static crates_io::Program> {
+/// What the package of a tool is called, if `cargo install` brings it.
+fn program(tool: Tool) -> Option<&'static cargo_tools::Program> {
     match tool {
-        Tool::Nextest => Some(&crates_io::NEXTEST),
-        Tool::Machete => Some(&crates_io::MACHETE),
-        Tool::Deny => Some(&crates_io::DENY),
+        Tool::Nextest => Some(&cargo_tools::NEXTEST),
+        Tool::Machete => Some(&cargo_tools::MACHETE),
+        Tool::Deny => Some(&cargo_tools::DENY),
         Tool::MosquittoClients | Tool::OpenSsl | Tool::Asyncua => None,
     }
 }
@@ -93,9 +93,9 @@ fn program(tool: Tool) -> Option<&'static crates_io::Program> {
 /// Where an installed tool is.
 fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
     let found = match tool {
-        Tool::Nextest => crates_io::NEXTEST.find(workspace)?,
-        Tool::Machete => crates_io::MACHETE.find(workspace)?,
-        Tool::Deny => crates_io::DENY.find(workspace)?,
+        Tool::Nextest => cargo_tools::NEXTEST.find(workspace)?,
+        Tool::Machete => cargo_tools::MACHETE.find(workspace)?,
+        Tool::Deny => cargo_tools::DENY.find(workspace)?,
         Tool::MosquittoClients => on_path("mosquitto_sub"),
         Tool::OpenSsl => on_path("openssl"),
         Tool::Asyncua => Some(python::interpreter(workspace)),

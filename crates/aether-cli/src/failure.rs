@@ -28,6 +28,11 @@ impl Failure {
         Self { code: SETTINGS, error: error.into() }
     }
 
+    /// A fault of what `place` names.
+    pub(crate) fn settings_in(place: String, error: &dyn Error) -> Self {
+        Self::settings(format!("{place}: {}", chain(error)))
+    }
+
     /// Prints the error with everything that led to it, on one line.
     pub(crate) fn report(self) -> ExitCode {
         #[expect(clippy::print_stderr, reason = "this is the program's last word")]

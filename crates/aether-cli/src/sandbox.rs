@@ -1,6 +1,6 @@
 //! `aether sandbox`: the stand-in for AWS IoT Core.
 
-use aether_sandbox::Sandbox;
+use aether_sandbox::{RegisterCaError, Sandbox};
 
 use crate::{
     args::{RegisterCaOptions, UpOptions},
@@ -32,7 +32,12 @@ pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
 pub(crate) fn register_ca(options: &RegisterCaOptions) -> Result<(), Failure> {
     let pem = std::fs::read(&options.file)
         .map_err(|e| Failure::settings(format!("argument FILE: cannot read {}: {e}", options.file.display())))?;
-    let id = aether_sandbox::register_ca(&options.dir, &pem)?;
+    let id = aether_sandbox::register_ca(&options.dir, &pem).map_err(|e| match e {
+        about_the_directory @ (RegisterCaError::NotASandbox { .. } | RegisterCaError::Io { .. }) => {
+            about_the_directory.into()
+        }
+        about_the_file => Failure::settings_in(format!("argument FILE: {}", options.file.display()), &about_the_file),
+    })?;
     Printer::new(false).note(&format!("registered CA {id}"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Programs from crates.io, at pinned versions, built once and kept beside cargo's own.
+//! Programs that `cargo install` brings, at pinned versions, built once and kept beside cargo's own.
 #![expect(clippy::print_stdout, reason = "a program that talks to the person who ran it")]
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::workspace::{Workspace, capture, cargo, run};
 
-/// A program that is a package on crates.io.
+/// A program that is a package of cargo's registry.
 #[derive(Debug)]
 pub(super) struct Program {
     /// The package and the program, which share their name.
