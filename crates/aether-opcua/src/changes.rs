@@ -8,11 +8,11 @@
 //! changes is kept. A full queue keeps the newest sample of each further Sigil and marks it.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -27,6 +27,8 @@ const CAPACITY: usize = 65_536;
 pub(crate) struct Change {
     /// The Sigil's position in its set.
     pub(crate) sigil: usize,
+    /// Its number among the changes of this Sigil: the first is 1.
+    pub(crate) number: u64,
     /// What it holds since.
     pub(crate) sample: Sample,
     /// Whether changes before this one were lost.
@@ -43,24 +45,15 @@ pub(crate) struct Changes {
 #[derive(Debug, Default)]
 struct Waiting {
     in_order: VecDeque<Change>,
-    /// The Sigils they belong to.
-    sigils: HashSet<usize>,
-    /// The newest sample of Sigils that changed while the queue was full.
-    newest: HashMap<usize, Sample>,
+    /// The newest change of Sigils that changed while the queue was full.
+    newest: HashMap<usize, Change>,
 }
 
 impl Changes {
     /// Takes all that waits, oldest first.
     pub(crate) fn take(&self) -> Vec<Change> {
-        let Waiting { in_order, newest, .. } = mem::take(&mut *self.lock());
-        let late = newest.into_iter().map(|(sigil, sample)| Change { sigil, sample, overflow: true });
-        in_order.into_iter().chain(late).collect()
-    }
-
-    /// Whether a change of this Sigil waits.
-    pub(crate) fn is_waiting(&self, sigil: usize) -> bool {
-        let waiting = self.lock();
-        waiting.newest.contains_key(&sigil) || waiting.sigils.contains(&sigil)
+        let Waiting { in_order, newest } = mem::take(&mut *self.lock());
+        in_order.into_iter().chain(newest.into_values()).collect()
     }
 
     /// Waits until a change arrives. May also return when there is none.
@@ -68,14 +61,15 @@ impl Changes {
         self.arrived.notified().await;
     }
 
-    fn push(&self, sigil: usize, sample: &Sample) {
+    fn push(&self, sigil: usize, number: u64, sample: &Sample) {
+        let mut change = Change { sigil, number, sample: sample.clone(), overflow: false };
         {
             let mut waiting = self.lock();
             if waiting.in_order.len() < CAPACITY && waiting.newest.is_empty() {
-                waiting.sigils.insert(sigil);
-                waiting.in_order.push_back(Change { sigil, sample: sample.clone(), overflow: false });
+                waiting.in_order.push_back(change);
             } else {
-                waiting.newest.insert(sigil, sample.clone());
+                change.overflow = true;
+                waiting.newest.insert(sigil, change);
             }
         }
         self.arrived.notify_one();
@@ -92,12 +86,19 @@ impl Changes {
 pub(crate) struct Listener {
     sigil: usize,
     wanted: AtomicBool,
+    /// How many changes there were. Written under the Sigil's lock alone.
+    heard: AtomicU64,
     changes: Arc<Changes>,
 }
 
 impl Listener {
     pub(crate) const fn new(sigil: usize, changes: Arc<Changes>) -> Self {
-        Self { sigil, wanted: AtomicBool::new(false), changes }
+        Self { sigil, wanted: AtomicBool::new(false), heard: AtomicU64::new(0), changes }
+    }
+
+    /// How many changes there were; exact while the Sigil is locked.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Acquire)
     }
 
     /// Says whether changes from now on are wanted.
@@ -108,8 +109,9 @@ impl Listener {
 
 impl ChangeListener for Listener {
     fn changed(&self, _sigil: &Definition, sample: &Sample) {
+        let number = self.heard.fetch_add(1, Ordering::AcqRel) + 1;
         if self.wanted.load(Ordering::Acquire) {
-            self.changes.push(self.sigil, sample);
+            self.changes.push(self.sigil, number, sample);
         }
     }
 }
@@ -127,10 +129,9 @@ mod tests {
     #[test]
     fn changes_are_taken_in_their_order_and_once() {
         let changes = Changes::default();
-        for (sigil, value) in [(0, 1), (1, 2), (0, 3)] {
-            changes.push(sigil, &sample(value));
+        for (number, (sigil, value)) in (1..).zip([(0, 1), (1, 2), (0, 3)]) {
+            changes.push(sigil, number, &sample(value));
         }
-        assert!(changes.is_waiting(1) && !changes.is_waiting(2));
         let taken: Vec<_> = changes.take().into_iter().map(|c| (c.sigil, c.sample, c.overflow)).collect();
         assert_eq!(taken, [(0, sample(1), false), (1, sample(2), false), (0, sample(3), false)]);
         assert!(changes.take().is_empty());
@@ -140,15 +141,15 @@ mod tests {
     fn a_full_queue_keeps_the_newest_of_each_sigil_and_marks_it() {
         let changes = Changes::default();
         for value in 0..CAPACITY + 10 {
-            changes.push(7, &sample(value));
+            changes.push(7, value as u64, &sample(value));
         }
-        changes.push(8, &sample(1));
+        changes.push(8, 1, &sample(1));
         let taken = changes.take();
         assert_eq!(taken.len(), CAPACITY + 2);
         assert!(taken[..CAPACITY].iter().all(|change| !change.overflow));
         let last = taken.iter().rfind(|change| change.sigil == 7).unwrap();
         assert!(last.overflow && last.sample == sample(CAPACITY + 9));
-        changes.push(7, &sample(0));
+        changes.push(7, 0, &sample(0));
         assert!(!changes.take()[0].overflow, "room again");
     }
 
@@ -163,6 +164,12 @@ mod tests {
         assert!(changes.take().is_empty());
         listener.want(true);
         write(3.0).unwrap();
-        assert_eq!(changes.take()[0].sample.value, Value::Double(3.0));
+        let taken = changes.take();
+        assert_eq!(
+            (taken[0].sample.value.clone(), taken[0].number),
+            (Value::Double(3.0), 2),
+            "the first was not wanted"
+        );
+        assert_eq!(listener.heard(), 2);
     }
 }

@@ -58,6 +58,14 @@ impl AnySigil {
         self.lock().clone()
     }
 
+    /// Looks at the present sample, without an event, while nobody can write: so that what `look`
+    /// finds elsewhere (how many changes a listener has heard of, say) belongs to this sample.
+    ///
+    /// `look` must return quickly and must not touch a Sigil.
+    pub fn with_sample<R>(&self, look: impl FnOnce(&Sample) -> R) -> R {
+        look(&self.lock())
+    }
+
     /// Reads the Sigil and reports one `read` event.
     pub fn read_from(&self, origin: &Origin) -> Sample {
         let sample = self.lock();

@@ -233,7 +233,7 @@ impl NodeManager for SigilNodes {
                     if item.sampling_interval() > 0.0 {
                         item.revise_sampling_interval(PUSHED);
                     }
-                    Ok(self.watch.add(&self.space, context.subscriptions(), position, item.handle()))
+                    Ok(self.watch.add(&self.space, position, item.handle()))
                 }
                 // Never changes while the server runs.
                 (Some(node), Ok(())) => self.attribute(node, asked.attribute_id, may_write),

@@ -25,9 +25,6 @@ use crate::{
     value::to_data_value,
 };
 
-/// Attempts to read a first value between two changes before one that may be repeated is taken.
-const ATTEMPTS: usize = 16;
-
 /// Carries changes of Sigils to the monitored items on them.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -47,10 +44,20 @@ struct Subscribed {
 #[derive(Debug)]
 struct Watched {
     node_id: NodeId,
-    /// Each with the shortest time between two values that the library passes on to it.
-    items: HashMap<MonitoredItemHandle, Duration>,
-    /// What the subscribers were told last.
+    items: HashMap<MonitoredItemHandle, Item>,
+    /// The newest change that was passed on, or the sample that stood before there was one.
     last: Sample,
+    /// The number of that change.
+    number: u64,
+}
+
+/// What is known of one monitored item.
+#[derive(Debug)]
+struct Item {
+    /// The change that its first value came from: those after it are passed on to it.
+    since: u64,
+    /// The shortest time between two values that the library passes on to it.
+    pace: Duration,
 }
 
 impl Watch {
@@ -95,18 +102,20 @@ impl Watch {
             warn!(sigils = lost, "changes came faster than OPC UA could pass them on; subscribers got the newest");
         }
         let mut notifier = cache.data_notifier();
-        for Change { sigil, sample, overflow } in changes {
-            let Some(watched) = watched.get_mut(&sigil) else { continue };
+        for Change { sigil, number, sample, overflow } in changes {
+            // A change from before everybody who subscribes now came is nobody's business.
+            let Some(watched) = watched.get_mut(&sigil).filter(|watched| watched.number < number) else { continue };
             if let Some(mut batch) = notifier.notify_for(&watched.node_id, AttributeId::Value) {
                 for value in notifications(&watched.last, &sample, overflow) {
-                    for item in watched.items.keys() {
-                        batch.data_value_to_item(value.clone(), item);
+                    for (handle, _) in watched.items.iter().filter(|(_, item)| item.since < number) {
+                        batch.data_value_to_item(value.clone(), handle);
                     }
                 }
             }
-            watched.last = sample;
-            if let Some(pace) = watched.items.values().max().filter(|pace| !pace.is_zero()) {
-                due.insert(sigil, now + *pace);
+            (watched.last, watched.number) = (sample, number);
+            let slowest = watched.items.values().map(|item| item.pace).max();
+            if let Some(pace) = slowest.filter(|pace| !pace.is_zero()) {
+                due.insert(sigil, now + pace);
             }
         }
         // The library holds a value back that comes sooner than the item's sampling interval, and
@@ -120,8 +129,9 @@ impl Watch {
                 && let Some(mut batch) = notifier.notify_for(&watched.node_id, AttributeId::Value)
             {
                 let value = to_data_value(&watched.last);
-                for (item, _) in watched.items.iter().filter(|(_, pace)| !pace.is_zero()) {
-                    batch.data_value_to_item(value.clone(), item);
+                let told = |item: &Item| !item.pace.is_zero() && item.since <= watched.number;
+                for (handle, _) in watched.items.iter().filter(|(_, item)| told(item)) {
+                    batch.data_value_to_item(value.clone(), handle);
                 }
             }
             false
@@ -132,7 +142,7 @@ impl Watch {
     pub(crate) fn set_pace(&self, position: usize, item: MonitoredItemHandle, pace: Duration) {
         let mut subscribed = self.lock();
         if let Some(known) = subscribed.watched.get_mut(&position).and_then(|w| w.items.get_mut(&item)) {
-            *known = pace;
+            known.pace = pace;
             // A value may be held back already.
             subscribed.due.insert(position, Instant::now() + pace);
         }
@@ -140,18 +150,15 @@ impl Watch {
 
     /// Starts to carry changes of a Sigil to a new monitored item and returns its first value.
     ///
-    /// The library knows the item only after this returns. No change is lost between the two: all
-    /// this runs on the one thread of the OPC UA runtime, without a point at which
-    /// [`deliver`](Self::deliver) could run.
-    pub(crate) fn add(
-        &self,
-        space: &Space,
-        cache: &SubscriptionCache,
-        position: usize,
-        item: MonitoredItemHandle,
-    ) -> DataValue {
-        self.listeners[position].want(true);
-        let sample = self.settled(space, cache, position);
+    /// The first value is taken together with the number of the change it came from, and only the
+    /// changes after that one are passed on: nothing is missed, repeated or out of order, however
+    /// fast the Sigil changes. The library knows the item only after this returns. No change is lost
+    /// between the two: all this runs on the one thread of the OPC UA runtime, without a point at
+    /// which [`deliver`](Self::deliver) could run.
+    pub(crate) fn add(&self, space: &Space, position: usize, item: MonitoredItemHandle) -> DataValue {
+        let listener = &self.listeners[position];
+        listener.want(true);
+        let (sample, since) = space.sigil(position).with_sample(|sample| (sample.clone(), listener.heard()));
         let first = to_data_value(&sample);
         let node_id = || space.node_id(Node::Sigil(position));
         let mut subscribed = self.lock();
@@ -159,22 +166,10 @@ impl Watch {
             node_id: node_id(),
             items: HashMap::new(),
             last: sample,
+            number: since,
         });
-        entry.items.insert(item, Duration::ZERO);
+        entry.items.insert(item, Item { since, pace: Duration::ZERO });
         first
-    }
-
-    /// Reads a Sigil at a moment when no change of it waits: a first value read before a change
-    /// that waits is delivered would be followed by values older than itself.
-    fn settled(&self, space: &Space, cache: &SubscriptionCache, position: usize) -> Sample {
-        for _ in 0..ATTEMPTS {
-            self.deliver(cache);
-            let sample = space.sigil(position).sample();
-            if !self.changes.is_waiting(position) {
-                return sample;
-            }
-        }
-        space.sigil(position).sample()
     }
 
     /// Tells a monitored item that was switched on again what its Sigil holds.
