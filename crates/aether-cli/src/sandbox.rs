@@ -32,11 +32,11 @@ pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
 pub(crate) fn register_ca(options: &RegisterCaOptions) -> Result<(), Failure> {
     let pem = std::fs::read(&options.file)
         .map_err(|e| Failure::settings(format!("argument FILE: cannot read {}: {e}", options.file.display())))?;
-    let id = aether_sandbox::register_ca(&options.dir, &pem).map_err(|e| match e {
-        about_the_directory @ (RegisterCaError::NotASandbox { .. } | RegisterCaError::Io { .. }) => {
-            about_the_directory.into()
+    let id = aether_sandbox::register_ca(&options.dir, &pem).map_err(|e| {
+        if matches!(e, RegisterCaError::NotASandbox { .. } | RegisterCaError::Io { .. }) {
+            return Failure::from(e);
         }
-        about_the_file => Failure::settings_in(format!("argument FILE: {}", options.file.display()), &about_the_file),
+        Failure::settings_in(format!("argument FILE: {}", options.file.display()), &e)
     })?;
     Printer::new(false).note(&format!("registered CA {id}"));
     Ok(())
