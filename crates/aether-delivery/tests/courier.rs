@@ -96,6 +96,7 @@ async fn no_more_than_the_window_is_unacknowledged() {
     let _courier = courier(&broker, &outbox).start();
     until(&broker, |b| b.publishes().len() == 100).await;
     append(&outbox, 250..260);
+    // Virtual time: that nothing more happens has no condition to wait for.
     tokio::time::sleep(10 * SECOND).await;
     assert_eq!(broker.publishes().len(), 100);
     broker.release_acks();
@@ -121,6 +122,7 @@ async fn a_broker_that_hangs_up_on_every_publish_is_not_tried_in_a_tight_loop() 
     let (broker, outbox) = (FakeBroker::new(), outbox(0..1));
     broker.on_publish(|_| PublishReaction::hang_up());
     let _courier = courier(&broker, &outbox).start();
+    // Virtual time: what is counted is what happens in one minute of it.
     tokio::time::sleep(60 * SECOND).await;
     let attempts = broker.connects().len();
     assert!((2..=60).contains(&attempts), "{attempts} attempts in a minute");
