@@ -9,7 +9,8 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{self, Broker, ServerTls};
-use crate::ca::CustomerCas;
+use crate::ca::CaFolder;
+use crate::clock::Clock;
 use crate::provisioning::{Provisioning, ProvisioningParts};
 use crate::state::{self, State, Wanted};
 use crate::trust::Trust;
@@ -21,6 +22,8 @@ pub struct SandboxBuilder {
     dir: PathBuf,
     listen: SocketAddr,
     template_name: Option<String>,
+    region: Option<String>,
+    account_id: Option<String>,
     device_keys: KeyKind,
 }
 
@@ -30,6 +33,8 @@ impl SandboxBuilder {
             dir,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8883)),
             template_name: None,
+            region: None,
+            account_id: None,
             device_keys: KeyKind::default(),
         }
     }
@@ -50,6 +55,26 @@ impl SandboxBuilder {
     #[must_use]
     pub fn template_name(mut self, name: impl Into<String>) -> Self {
         self.template_name = Some(name.into());
+        self
+    }
+
+    /// Region of the resource names: 1 to 32 characters of `a-z 0-9 -`.
+    ///
+    /// Fixed when the directory is first used. Default: the directory's own, for a new one
+    /// `eu-west-1`.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Account of the resource names: 1 to 12 digits.
+    ///
+    /// Fixed when the directory is first used. Default: the directory's own, for a new one
+    /// `123456789012`.
+    #[must_use]
+    pub fn account_id(mut self, account_id: impl Into<String>) -> Self {
+        self.account_id = Some(account_id.into());
         self
     }
 
@@ -76,21 +101,24 @@ impl SandboxBuilder {
     ///
     /// Not cancel safe: a dropped call may leave files behind, which the next start completes.
     pub async fn start(self) -> Result<Sandbox, StartError> {
-        if let Some(name) = &self.template_name {
-            state::check_template_name(name)?;
-        }
+        let clock = Clock::default();
+        let wanted = Wanted {
+            dir: self.dir.clone(),
+            template_name: self.template_name,
+            region: self.region,
+            account_id: self.account_id,
+            clock: clock.clone(),
+        };
+        state::check(&wanted)?;
         let taken = |source| StartError::Listen { address: self.listen, source };
         let listener = TcpListener::bind(self.listen).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
 
         let files = Files::new(&self.dir);
-        let wanted = Wanted { dir: self.dir, template_name: self.template_name };
         let opened = spawn_blocking(move || state::open(&wanted, address.ip())).await;
         let State {
             lock,
-            registry,
-            policies,
-            template,
+            account,
             template_name,
             device_ca,
             server_certificate,
@@ -102,22 +130,25 @@ impl SandboxBuilder {
 
         let tls =
             ServerTls::new(server_certificate, &server_key).map_err(StartError::crypto("the server's TLS identity"))?;
-        let registry = Arc::new(registry);
-        let policies = Arc::new(policies);
+        let account = Arc::new(account);
         let provisioning = Provisioning::new(ProvisioningParts {
-            registry: Arc::clone(&registry),
-            policies: Arc::clone(&policies),
+            account: Arc::clone(&account),
             device_ca,
             key_kind: self.device_keys,
             template_name,
-            template,
         });
-        let trust = Arc::new(Trust::new(Arc::clone(&registry), CustomerCas::new(customer_cas)));
-        let broker = Arc::new(Broker::new(audit, policies, provisioning, trust, tls, lock));
+        let trust = Arc::new(Trust::new(Arc::clone(&account), CaFolder::new(customer_cas)));
+        let broker = Arc::new(Broker::new(audit, Arc::clone(&account), provisioning, trust, tls, lock));
+        let cutting = Arc::downgrade(&broker);
+        account.on_withdrawn(move |certificate| {
+            if let Some(broker) = cutting.upgrade() {
+                broker.cut(certificate);
+            }
+        });
         broker.tasks.spawn(broker::listen(Arc::clone(&broker), listener));
         let stop_audit = CancellationToken::new();
         let audit_task = tokio::spawn(audit_writer.run(stop_audit.clone()));
         tracing::info!(%address, dir = %files.dir().display(), "sandbox listens");
-        Ok(Sandbox { address, files, registry, broker, stop_audit, audit_task })
+        Ok(Sandbox { address, files, account, broker, stop_audit, audit_task })
     }
 }

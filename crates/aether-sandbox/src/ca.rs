@@ -1,21 +1,22 @@
-//! Customer CAs: registering them, and finding the one that signed a certificate.
+//! Customer CAs given as files: the way of those who have no control plane at hand.
 //!
-//! Each registered CA is one file named after its id in `DIR/customer-cas`. A running sandbox looks
-//! at the folder's modification time whenever it meets a certificate it has not issued, and reads
-//! the folder again when that has changed: a CA another process registered, or somebody removed,
-//! counts from the next handshake on.
+//! Each is one file named after its id in `DIR/customer-cas`. A running sandbox looks at the folder's
+//! modification time whenever it meets a certificate it does not know, and takes in what has changed:
+//! a new file is a registered CA whose certificates are claims, a removed one is a CA deleted and its
+//! claims switched off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::account::{Account, AccountError, CaStatus, CertificateMode, Change, NewCa};
 use crate::disk::{self, Access};
 use crate::error::Cause;
 use crate::files::Layout;
 use crate::pki::{Certificate, X509Error, check_ca};
-use crate::{CaId, RegisterCaError};
+use crate::{CaId, CertificateKind, CertificateStatus, RegisterCaError};
 
 /// A folder changed this recently may change again within the same tick of its file system's clock,
 /// so its modification time proves nothing yet.
@@ -25,7 +26,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 ///
 /// From then on a client certificate signed by it is a claim certificate there, also with a sandbox
 /// that is running now. Registering the same CA again changes nothing. To take it back, remove its
-/// file, `customer-cas/<id>.pem`.
+/// file, `customer-cas/<id>.pem`: the CA is deleted and the claims it signed become inactive.
 ///
 /// The certificate is version 3 with `CA:TRUE` (and `keyCertSign` where it has a key usage), or
 /// version 1 and self-signed. Its key is RSA of 2048 to 8192 bits or ECDSA on P-256 or P-384, its
@@ -52,55 +53,43 @@ pub fn register_ca(dir: &Path, pem: &[u8]) -> Result<CaId, RegisterCaError> {
     Ok(id)
 }
 
-/// The registered customer CAs.
+/// The folder, and what of it is in the account.
 #[derive(Debug)]
-pub(crate) struct CustomerCas {
+pub(crate) struct CaFolder {
     folder: PathBuf,
-    known: RwLock<Known>,
+    known: Mutex<Known>,
 }
 
 /// What was found in the folder when it was last read.
 #[derive(Debug, Default)]
 struct Known {
-    cas: BTreeMap<PathBuf, Certificate>,
+    /// The files taken in, or found unusable and reported.
+    files: BTreeMap<PathBuf, Option<CaId>>,
     /// Modification time of the folder as it was read; `None` while it has to be read again.
     read_at: Option<SystemTime>,
-    /// The files, or the folder, that could not be used and have been reported.
+    /// Files, or the folder, that could not be read and have been reported.
     reported: BTreeSet<PathBuf>,
 }
 
-impl CustomerCas {
-    /// The CAs in `folder`, which are read when they are first needed.
+impl CaFolder {
+    /// The CAs in `folder`, which are taken in when they are first needed.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, known: RwLock::new(Known::default()) }
+        Self { folder, known: Mutex::default() }
     }
 
-    /// Whether a registered CA, valid at `now`, signed `certificate`.
-    ///
-    /// Blocks for one look at the folder's modification time, and longer only when that changed.
-    pub(crate) fn signed(&self, certificate: &Certificate, now: SystemTime) -> bool {
-        self.refresh();
-        self.known.read().unwrap_or_else(PoisonError::into_inner).cas.values().any(|ca| {
-            certificate.names_issuer(ca) && ca.check_dates(now).is_ok() && certificate.check_signature(ca).is_ok()
-        })
-    }
-
-    fn refresh(&self) {
+    /// Takes in what has changed. Blocks for one look at the folder's modification time, and longer
+    /// only when that changed.
+    pub(crate) fn refresh(&self, account: &Account) {
         let modified = std::fs::metadata(&self.folder).and_then(|folder| folder.modified());
-        let is_current = |known: &Known| modified.as_ref().is_ok_and(|modified| known.read_at == Some(*modified));
-        if is_current(&self.known.read().unwrap_or_else(PoisonError::into_inner)) {
-            return;
-        }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        // Another connection may have read it while this one waited for the lock.
-        if is_current(&known) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if modified.as_ref().is_ok_and(|modified| known.read_at == Some(*modified)) {
             return;
         }
         match modified {
-            Ok(modified) => known.read(&self.folder, modified),
+            Ok(modified) => known.read(&self.folder, modified, account),
             Err(error) => {
                 if error.kind() == io::ErrorKind::NotFound {
-                    known.cas.clear();
+                    known.forget_missing(&[], account);
                 }
                 known.read_at = None;
                 known.report(&self.folder, &error);
@@ -112,22 +101,21 @@ impl CustomerCas {
 impl Known {
     /// Takes in what is new in the folder and forgets what has gone. A file that cannot be used is
     /// reported once and left out: it must not keep the others from working.
-    fn read(&mut self, folder: &Path, modified: SystemTime) {
+    fn read(&mut self, folder: &Path, modified: SystemTime, account: &Account) {
         self.read_at = None;
         let paths = match disk::files_with_extension(folder, "pem") {
             Ok(paths) => paths,
             // Most often too many open files: what is known stays, and the next handshake tries again.
             Err(error) => return self.report(folder, &error),
         };
-        self.cas.retain(|path, _| paths.contains(path));
+        let mut complete = self.forget_missing(&paths, account);
         self.reported.retain(|path| paths.contains(path));
-        let mut complete = true;
         for path in paths {
-            if self.cas.contains_key(&path) {
+            if self.files.contains_key(&path) {
                 continue;
             }
             match std::fs::read(&path) {
-                Ok(pem) => self.take_in(path, &pem),
+                Ok(pem) => complete &= self.take_in(path, &pem, account),
                 Err(error) => {
                     complete = false;
                     self.report(&path, &error);
@@ -138,20 +126,67 @@ impl Known {
         self.read_at = (complete && age >= SETTLED_AFTER).then_some(modified);
     }
 
-    fn take_in(&mut self, path: PathBuf, pem: &[u8]) {
+    /// Whether the file is dealt with: taken in, or reported as unusable.
+    fn take_in(&mut self, path: PathBuf, pem: &[u8], account: &Account) -> bool {
         let read = || {
             let ca = Certificate::parse_pem(pem)?;
             check_ca(&ca)?;
             Ok::<_, Cause>(ca)
         };
-        match read() {
-            Ok(ca) => {
-                tracing::info!(subject = ca.subject(), "customer CA admitted");
-                self.reported.remove(&path);
-                self.cas.insert(path, ca);
+        let ca = match read() {
+            Ok(ca) => ca,
+            Err(cause) => {
+                self.report(&path, &*cause);
+                self.files.insert(path, None);
+                return true;
             }
-            Err(cause) => self.report(&path, &*cause),
+        };
+        let id = CaId::of_der(ca.der());
+        let new = NewCa {
+            id: id.clone(),
+            pem: String::from_utf8_lossy(pem).into_owned(),
+            subject: ca.subject().to_owned(),
+            status: CaStatus::Active,
+            mode: CertificateMode::SniOnly,
+            auto_registration: false,
+            registration: None,
+            signs_claims: true,
+            tags: BTreeMap::new(),
+        };
+        match account.change(|tx| tx.register_ca(new)) {
+            Ok(()) => tracing::info!(subject = ca.subject(), "customer CA admitted"),
+            // From an earlier start, or by the control plane: then that one stays as it is.
+            Err(AccountError::AlreadyExists { .. }) => {}
+            Err(cause) => {
+                self.report(&path, &cause);
+                return false;
+            }
         }
+        self.files.insert(path, Some(id));
+        true
+    }
+
+    /// Deletes the CAs whose files are gone. Whether that was done.
+    fn forget_missing(&mut self, paths: &[PathBuf], account: &Account) -> bool {
+        let present: BTreeSet<CaId> =
+            self.files.iter().filter(|(path, _)| paths.contains(path)).filter_map(|(_, id)| id.clone()).collect();
+        let named: BTreeSet<CaId> = paths.iter().filter_map(|path| path.file_stem()?.to_str()?.parse().ok()).collect();
+        let gone: Vec<CaId> = account
+            .read()
+            .cas
+            .values()
+            .filter(|ca| ca.signs_claims && !present.contains(&ca.id) && !named.contains(&ca.id))
+            .map(|ca| ca.id.clone())
+            .collect();
+        self.files.retain(|path, _| paths.contains(path));
+        let mut done = true;
+        for id in gone {
+            if let Err(cause) = account.change(|tx| take_back(tx, &id)) {
+                tracing::warn!(error = &cause as &dyn std::error::Error, "customer CA could not be taken back");
+                done = false;
+            }
+        }
+        done
     }
 
     fn report(&mut self, path: &Path, error: &(dyn std::error::Error + 'static)) {
@@ -161,11 +196,29 @@ impl Known {
     }
 }
 
+/// Deletes a CA and switches off the claims it signed.
+fn take_back(tx: &mut crate::account::Tx<'_>, id: &CaId) -> Result<(), AccountError> {
+    let signed: Vec<_> = tx
+        .tables
+        .certificates
+        .values()
+        .filter(|row| row.ca.as_ref() == Some(id) && row.kind == CertificateKind::Claim)
+        .map(|row| row.id.clone())
+        .collect();
+    for certificate in signed {
+        tx.set_status(&certificate, CertificateStatus::Inactive)?;
+    }
+    tx.put(Change::CaGone(id.clone()))
+}
+
 #[cfg(test)]
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
     use super::*;
+    use crate::CertificateId;
+    use crate::account::{NewCertificate, Place};
+    use crate::clock::Clock;
 
     fn certificate(is_ca: IsCa) -> String {
         let mut params = CertificateParams::default();
@@ -234,57 +287,79 @@ mod tests {
         std::fs::File::open(folder).unwrap().set_modified(time).unwrap();
     }
 
-    fn reported(cas: &CustomerCas) -> usize {
-        cas.known.read().unwrap().reported.len()
+    fn account(dir: &tempfile::TempDir) -> Account {
+        let place = Place { region: "eu-west-1".into(), account_id: "123456789012".into() };
+        Account::open(&Layout::new(dir.path()).account(), place, Clock::default()).unwrap()
+    }
+
+    fn subjects(account: &Account) -> usize {
+        account.read().cas.size()
     }
 
     #[test]
     fn a_ca_counts_from_its_registration_to_its_removal() {
         let dir = sandbox_dir();
-        let cas = CustomerCas::new(Layout::new(dir.path()).customer_cas());
-        let (now, (first, leaf), (second, other)) = (SystemTime::now(), ca_and_leaf("one"), ca_and_leaf("two"));
-        assert!(!cas.signed(&leaf, now));
+        let (cas, account) = (CaFolder::new(Layout::new(dir.path()).customer_cas()), account(&dir));
+        cas.refresh(&account);
+        assert_eq!(subjects(&account), 0);
+        let (first, leaf) = ca_and_leaf("one");
         let id = register_ca(dir.path(), first.as_bytes()).unwrap();
-        assert!(cas.signed(&leaf, now) && !cas.signed(&other, now));
-        register_ca(dir.path(), second.as_bytes()).unwrap();
-        assert!(cas.signed(&leaf, now) && cas.signed(&other, now));
+        cas.refresh(&account);
+        assert!(account.read().cas.get(&id).is_some_and(|ca| ca.signs_claims && ca.status == CaStatus::Active));
+        let claim = CertificateId::of_der(leaf.der());
+        account
+            .change(|tx| {
+                tx.create_certificate(NewCertificate {
+                    kind: CertificateKind::Claim,
+                    ca: Some(id.clone()),
+                    ..NewCertificate::issued(claim.clone(), String::new(), CertificateStatus::Active)
+                })
+            })
+            .unwrap();
+        register_ca(dir.path(), ca_and_leaf("two").0.as_bytes()).unwrap();
+        cas.refresh(&account);
+        assert_eq!(subjects(&account), 2);
         std::fs::remove_file(cas.folder.join(format!("{id}.pem"))).unwrap();
-        assert!(!cas.signed(&leaf, now) && cas.signed(&other, now));
+        cas.refresh(&account);
+        assert!(!account.read().cas.contains_key(&id) && subjects(&account) == 1);
+        assert_eq!(account.read().certificate(&claim).unwrap().status, CertificateStatus::Inactive);
         std::fs::remove_dir_all(&cas.folder).unwrap();
-        assert!(!cas.signed(&other, now));
+        cas.refresh(&account);
+        assert_eq!(subjects(&account), 0);
     }
 
     #[test]
     fn an_unchanged_folder_is_not_read_again_and_a_changed_one_is() {
         let dir = sandbox_dir();
-        let cas = CustomerCas::new(Layout::new(dir.path()).customer_cas());
-        let (now, (ca, leaf)) = (SystemTime::now(), ca_and_leaf("one"));
+        let (cas, account) = (CaFolder::new(Layout::new(dir.path()).customer_cas()), account(&dir));
         settle(&cas.folder, 0);
-        assert!(!cas.signed(&leaf, now));
-        register_ca(dir.path(), ca.as_bytes()).unwrap();
+        cas.refresh(&account);
+        register_ca(dir.path(), ca_and_leaf("one").0.as_bytes()).unwrap();
         // With the old time put back, nothing shows that the folder was written to.
-        let time = cas.known.read().unwrap().read_at.unwrap();
+        let time = cas.known.lock().unwrap().read_at.unwrap();
         std::fs::File::open(&cas.folder).unwrap().set_modified(time).unwrap();
-        assert!(!cas.signed(&leaf, now));
+        cas.refresh(&account);
+        assert_eq!(subjects(&account), 0);
         settle(&cas.folder, 1);
-        assert!(cas.signed(&leaf, now));
+        cas.refresh(&account);
+        assert_eq!(subjects(&account), 1);
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_reported_once_and_keeps_no_other_from_working() {
         let dir = sandbox_dir();
-        let cas = CustomerCas::new(Layout::new(dir.path()).customer_cas());
-        let (now, (ca, leaf)) = (SystemTime::now(), ca_and_leaf("one"));
+        let (cas, account) = (CaFolder::new(Layout::new(dir.path()).customer_cas()), account(&dir));
+        let reported = || cas.known.lock().unwrap().reported.len();
         std::fs::write(cas.folder.join("a.pem"), "junk").unwrap();
         std::fs::write(cas.folder.join("b.pem"), certificate(IsCa::ExplicitNoCa)).unwrap();
-        register_ca(dir.path(), ca.as_bytes()).unwrap();
-        assert!(cas.signed(&leaf, now));
-        assert_eq!(reported(&cas), 2);
+        register_ca(dir.path(), ca_and_leaf("one").0.as_bytes()).unwrap();
+        cas.refresh(&account);
+        assert_eq!((subjects(&account), reported()), (1, 2));
         settle(&cas.folder, 0);
-        assert!(cas.signed(&leaf, now));
-        assert_eq!(reported(&cas), 2);
+        cas.refresh(&account);
+        assert_eq!((subjects(&account), reported()), (1, 2));
         std::fs::remove_file(cas.folder.join("a.pem")).unwrap();
-        assert!(cas.signed(&leaf, now));
-        assert_eq!(reported(&cas), 1);
+        cas.refresh(&account);
+        assert_eq!((subjects(&account), reported()), (1, 1));
     }
 }

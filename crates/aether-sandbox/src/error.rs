@@ -15,11 +15,11 @@ pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The template name is outside its range, or not the one the directory was first used with.
-    ///
-    /// The builder calls the setting `template_name`, the program `--template`; the text names both.
-    #[error("setting `template_name` (`--template` of the program) is {found}, expected {expected}")]
-    TemplateName {
+    /// A setting is outside its range, or not what the directory was first used with.
+    #[error("setting {name} is {found}, expected {expected}")]
+    Setting {
+        /// The setting, as builder and program call it.
+        name: &'static str,
         /// The value found.
         found: String,
         /// What it should be.
@@ -79,7 +79,7 @@ impl StartError {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::TemplateName { .. }
+            Self::Setting { .. }
             | Self::Listen { .. }
             | Self::DirectoryInUse { .. }
             | Self::InvalidFile { .. }

@@ -144,11 +144,8 @@ impl Layout {
         self.dir.join("settings.json")
     }
 
-    pub(crate) fn certificates(&self) -> PathBuf {
-        self.dir.join("registry").join("certificates")
-    }
-
-    pub(crate) fn things(&self) -> PathBuf {
-        self.dir.join("registry").join("things")
+    /// The journal of the account.
+    pub(crate) fn account(&self) -> PathBuf {
+        self.dir.join("account.jsonl")
     }
 }

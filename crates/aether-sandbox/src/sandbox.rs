@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use crate::account::{Account, AccountError};
 use crate::broker::Broker;
-use crate::registry::{Registry, RegistryError};
 use crate::{AuditStream, CertificateId, CertificateRecord, CertificateStatus, Files, SandboxBuilder, ThingRecord};
 
 /// Longest wait for the tasks of a sandbox that shuts down.
@@ -23,7 +23,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Sandbox {
     pub(crate) address: SocketAddr,
     pub(crate) files: Files,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) account: Arc<Account>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) stop_audit: CancellationToken,
     pub(crate) audit_task: JoinHandle<()>,
@@ -57,14 +57,14 @@ impl Sandbox {
     /// The Things registered so far, by name.
     #[must_use]
     pub fn things(&self) -> Vec<ThingRecord> {
-        self.registry.things()
+        self.account.read().things.values().map(|row| ThingRecord::from(&**row)).collect()
     }
 
     /// The certificates it has issued, by id: its claim and observer certificate and those of
     /// devices.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateRecord> {
-        self.registry.certificates()
+        self.account.read().certificates.values().map(|row| CertificateRecord::from(&**row)).collect()
     }
 
     /// Sets the status of a certificate. Live connections made with a certificate that is no longer
@@ -82,25 +82,22 @@ impl Sandbox {
         id: &CertificateId,
         status: CertificateStatus,
     ) -> Result<(), SetStatusError> {
-        let registry = Arc::clone(&self.registry);
+        let account = Arc::clone(&self.account);
         let wanted = id.clone();
-        let set = spawn_blocking(move || registry.set_status(&wanted, status));
+        let set = spawn_blocking(move || account.change(|tx| tx.set_status(&wanted, status)));
         match set.await.map_err(|failed| std::io::Error::other(failed.to_string())) {
-            Ok(Ok(())) => {}
-            Ok(Err(RegistryError::Unknown | RegistryError::Token)) => {
-                return Err(SetStatusError::Unknown { id: id.clone() });
-            }
-            Ok(Err(RegistryError::Io { path, source })) => {
-                return Err(SetStatusError::Io { path, source });
-            }
-            Err(source) => {
-                return Err(SetStatusError::Io { path: self.files.dir().to_owned(), source });
-            }
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(AccountError::Io { path, source })) => Err(SetStatusError::Io { path, source }),
+            Ok(Err(_)) => Err(SetStatusError::Unknown { id: id.clone() }),
+            Err(source) => Err(SetStatusError::Io { path: self.files.dir().to_owned(), source }),
         }
-        if status != CertificateStatus::Active {
-            self.broker.cut(id);
-        }
-        Ok(())
+    }
+
+    /// Moves the sandbox's time forward: tokens, certificates and sessions age by `by` at once.
+    ///
+    /// Timeouts of the network are not concerned. Time never goes back.
+    pub fn advance(&self, by: Duration) {
+        self.account.clock().advance(by);
     }
 
     /// The decisions made from now on.

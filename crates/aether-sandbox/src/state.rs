@@ -4,37 +4,43 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
+use crate::account::{
+    Account, AccountError, CLAIM_POLICY, CertificateMode, NewCertificate, OBSERVER_POLICY, Place, PolicyName,
+    PolicyTarget, TemplateName, import_files,
+};
 use crate::audit::{AuditLog, AuditWriter};
+use crate::clock::Clock;
 use crate::disk::{self, Access};
 use crate::files::Layout;
 use crate::pki::{Authority, open_pair};
-use crate::policy::{CLAIM_POLICY, OBSERVER_POLICY, PolicyStore};
-use crate::provisioning::{Template, default_template};
-use crate::registry::{Registry, RegistryError};
-use crate::{CertificateId, CertificateKind, Files, StartError};
+use crate::{CertificateId, CertificateKind, CertificateStatus, Files, StartError};
 
 const DEFAULT_TEMPLATE_NAME: &str = "Aether";
-const FORMAT: u32 = 1;
+/// Region of the resource names. AWS has no Region for a loopback address, so one is made up.
+const DEFAULT_REGION: &str = "eu-west-1";
+/// Account of the resource names, AWS's own placeholder.
+const DEFAULT_ACCOUNT: &str = "123456789012";
+const FORMAT: u32 = 2;
 
 /// The settings that concern the directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) dir: PathBuf,
     pub(crate) template_name: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) account_id: Option<String>,
+    pub(crate) clock: Clock,
 }
 
 /// An opened state directory.
 pub(crate) struct State {
     pub(crate) lock: File,
-    pub(crate) registry: Registry,
-    pub(crate) policies: PolicyStore,
-    pub(crate) template: Template,
-    pub(crate) template_name: String,
+    pub(crate) account: Account,
+    pub(crate) template_name: TemplateName,
     pub(crate) device_ca: Authority,
     pub(crate) server_certificate: CertificateDer<'static>,
     pub(crate) server_key: PrivateKeyDer<'static>,
@@ -48,7 +54,9 @@ pub(crate) struct State {
 #[serde(deny_unknown_fields)]
 struct Remembered {
     format: u32,
-    template_name: String,
+    template_name: TemplateName,
+    region: String,
+    account_id: String,
 }
 
 /// Opens or makes the directory. Blocks.
@@ -61,13 +69,13 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
     disk::create_private_dir(layout.dir())?;
     let lock = lock(&layout)?;
     let remembered = remembered(&layout)?;
-    let template_name = template_name(wanted, remembered.as_ref())?;
+    let fixed = fixed(wanted, remembered.as_ref())?;
 
     disk::create_private_dir(&layout.private())?;
     disk::create_private_dir(&layout.customer_cas())?;
-    let policies = PolicyStore::open(&layout.policies(), &template_name)?;
-    let template = template(&layout.template(), &policies)?;
-    let registry = Registry::open(&layout, SystemTime::now())?;
+    let place = Place { region: fixed.region.as_str().into(), account_id: fixed.account_id.as_str().into() };
+    let account = Account::open(&layout.account(), place, wanted.clock.clone())?;
+    import_files(&account, &layout, &fixed.template_name)?;
     let server_ca = Authority::open(files.ca(), &layout.server_ca_key(), "Aether sandbox server CA")?;
     let device_ca = Authority::open(&layout.device_ca_cert(), &layout.device_ca_key(), "Aether sandbox device CA")?;
     for own in [
@@ -86,19 +94,17 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
             policy: OBSERVER_POLICY,
         },
     ] {
-        own.open(&device_ca, &registry)?;
+        own.open(&device_ca, &account)?;
     }
     let (server_certificate, server_key) = server_ca.issue_server(listen)?;
     let (audit, audit_writer) = AuditLog::open(files.audit_log()).map_err(StartError::io("open", files.audit_log()))?;
     if remembered.is_none() {
-        remember(&layout, &template_name)?;
+        remember(&layout, &fixed)?;
     }
     Ok(State {
         lock,
-        registry,
-        policies,
-        template,
-        template_name,
+        account,
+        template_name: fixed.template_name,
         device_ca,
         server_certificate,
         server_key,
@@ -108,17 +114,16 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
     })
 }
 
+/// The name both the builder and the program give the setting.
+const TEMPLATE_SETTING: &str = "`template_name` (`--template` of the program)";
+
 /// Checks the name of a provisioning template (sheet, 1.6).
-pub(crate) fn check_template_name(name: &str) -> Result<(), StartError> {
-    let good = (1..=36).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    match good {
-        true => Ok(()),
-        false => Err(StartError::TemplateName {
-            found: format!("{name:?}"),
-            expected: "1 to 36 characters of 0-9 A-Z a-z _ -".to_owned(),
-        }),
-    }
+fn check_template_name(name: &str) -> Result<TemplateName, StartError> {
+    name.parse().map_err(|_| StartError::Setting {
+        name: TEMPLATE_SETTING,
+        found: format!("{name:?}"),
+        expected: "1 to 36 characters of 0-9 A-Z a-z _ -".to_owned(),
+    })
 }
 
 /// One of the sandbox's own client certificates.
@@ -131,16 +136,26 @@ struct Own<'a> {
 }
 
 impl Own<'_> {
-    fn open(&self, device_ca: &Authority, registry: &Registry) -> Result<(), StartError> {
+    fn open(&self, device_ca: &Authority, account: &Account) -> Result<(), StartError> {
         let pair = open_pair(self.cert, self.key, |key| device_ca.issue_client(self.common_name, key))?;
         let id = CertificateId::of_der(pair.certificate.der());
-        match registry.admit(id, self.kind, &pair.pem, self.policy, SystemTime::now()) {
-            Ok(()) => Ok(()),
-            Err(RegistryError::Io { path, source }) => Err(StartError::io("write", &path)(source)),
-            Err(cause @ (RegistryError::Unknown | RegistryError::Token)) => {
-                Err(StartError::crypto("a registry entry")(cause))
+        let new = NewCertificate {
+            kind: self.kind,
+            mode: CertificateMode::Default,
+            ..NewCertificate::issued(id.clone(), pair.pem, CertificateStatus::Active)
+        };
+        let admitted = account.change(|tx| {
+            if tx.tables.certificates.contains_key(&id) {
+                return Ok(());
             }
-        }
+            let policy: PolicyName = self.policy.parse()?;
+            tx.create_certificate(new)?;
+            tx.attach_policy(&policy, &PolicyTarget::Certificate(id))
+        });
+        admitted.map_err(|cause| match cause {
+            AccountError::Io { path, source } => StartError::io("write", &path)(source),
+            other => StartError::crypto("a registry entry")(other),
+        })
     }
 }
 
@@ -177,35 +192,62 @@ fn remembered(layout: &Layout) -> Result<Option<Remembered>, StartError> {
     }
 }
 
-fn remember(layout: &Layout, template_name: &str) -> Result<(), StartError> {
+fn remember(layout: &Layout, fixed: &Remembered) -> Result<(), StartError> {
     let path = layout.settings();
-    let settings = Remembered { format: FORMAT, template_name: template_name.to_owned() };
-    let mut text =
-        serde_json::to_vec_pretty(&settings).map_err(|cause| StartError::io("write", &path)(cause.into()))?;
+    let mut text = serde_json::to_vec_pretty(fixed).map_err(|cause| StartError::io("write", &path)(cause.into()))?;
     text.push(b'\n');
     disk::write_atomic(&path, &text, Access::Shared).map_err(StartError::io("write", &path))
 }
 
-fn template_name(wanted: &Wanted, remembered: Option<&Remembered>) -> Result<String, StartError> {
-    match (&wanted.template_name, remembered) {
-        (Some(wanted), Some(kept)) if *wanted != kept.template_name => Err(StartError::TemplateName {
-            found: format!("{wanted:?}"),
-            expected: format!("{:?}, which this directory was first used with", kept.template_name),
-        }),
-        (_, Some(kept)) => Ok(kept.template_name.clone()),
-        (Some(wanted), None) => Ok(wanted.clone()),
-        (None, None) => Ok(DEFAULT_TEMPLATE_NAME.to_owned()),
-    }
+/// The settings a directory is used with: its own where it has been used before.
+fn fixed(wanted: &Wanted, remembered: Option<&Remembered>) -> Result<Remembered, StartError> {
+    let setting = |name: &'static str, wanted: Option<&String>, kept: Option<&str>, default: &str| {
+        let found = match (wanted, kept) {
+            (Some(wanted), Some(kept)) if wanted != kept => {
+                return Err(StartError::Setting {
+                    name,
+                    found: format!("{wanted:?}"),
+                    expected: format!("{kept:?}, which this directory was first used with"),
+                });
+            }
+            (_, Some(kept)) => kept,
+            (Some(wanted), None) => wanted,
+            (None, None) => default,
+        };
+        Ok(found.to_owned())
+    };
+    let kept_template = remembered.map(|kept| kept.template_name.as_str());
+    let template = setting(TEMPLATE_SETTING, wanted.template_name.as_ref(), kept_template, DEFAULT_TEMPLATE_NAME)?;
+    let kept = remembered.map(|kept| kept.region.as_str());
+    let region = setting("`region`", wanted.region.as_ref(), kept, DEFAULT_REGION)?;
+    let kept = remembered.map(|kept| kept.account_id.as_str());
+    let account_id = setting("`account_id`", wanted.account_id.as_ref(), kept, DEFAULT_ACCOUNT)?;
+    Ok(Remembered { format: FORMAT, template_name: check_template_name(&template)?, region, account_id })
 }
 
-fn template(path: &Path, policies: &PolicyStore) -> Result<Template, StartError> {
-    const EXPECTED: &str = "a fleet provisioning template";
-    disk::write_if_missing(path, default_template().as_bytes())?;
-    let text = std::fs::read_to_string(path).map_err(StartError::io("read", path))?;
-    let template = Template::parse(&text).map_err(StartError::invalid_file(path, EXPECTED))?;
-    if let Some(missing) = template.plain_policies().find(|name| !policies.contains(name)) {
-        let cause = format!("policy {missing:?} is not in the policies folder");
-        return Err(StartError::invalid_file(path, EXPECTED)(cause));
+/// Checks the settings that concern the directory, before anything is made.
+pub(crate) fn check(wanted: &Wanted) -> Result<(), StartError> {
+    if let Some(name) = &wanted.template_name {
+        check_template_name(name)?;
     }
-    Ok(template)
+    let is_region = |text: &str| {
+        (1..=32).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if let Some(found) = wanted.region.as_deref().filter(|region| !is_region(region)) {
+        return Err(StartError::Setting {
+            name: "`region`",
+            found: format!("{found:?}"),
+            expected: "1 to 32 characters of a-z 0-9 -".to_owned(),
+        });
+    }
+    let is_account = |text: &str| (1..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(found) = wanted.account_id.as_deref().filter(|account| !is_account(account)) {
+        return Err(StartError::Setting {
+            name: "`account_id`",
+            found: format!("{found:?}"),
+            expected: "1 to 12 digits".to_owned(),
+        });
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Whom the sandbox lets through the TLS handshake, and as what.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::verify_tls13_signature_with_raw_key;
@@ -9,11 +9,13 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error as TlsError, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 
-use crate::ca::CustomerCas;
-use crate::pki::{Certificate, X509Error, client_schemes};
-use crate::policy::CLAIM_POLICY;
-use crate::registry::Registry;
-use crate::{CertificateId, CertificateKind, CertificateStatus};
+use crate::account::{
+    Account, AccountError, CLAIM_POLICY, CaRow, CaStatus, CertificateRow, Millis, NewCertificate, PolicyName,
+    PolicyTarget,
+};
+use crate::ca::CaFolder;
+use crate::pki::{Certificate, X509Error, client_schemes, to_pem};
+use crate::{CaId, CertificateId, CertificateKind, CertificateStatus};
 
 /// A client certificate the handshake accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,51 +24,92 @@ pub(crate) struct Identity {
     pub(crate) kind: CertificateKind,
 }
 
-/// What a connection may do now: asked again at CONNECT, because a handshake says nothing about
-/// the status of a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) status: CertificateStatus,
-    pub(crate) policies: Vec<String>,
-}
-
 /// Everything that makes a client certificate known.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    registry: Arc<Registry>,
-    customer_cas: CustomerCas,
+    account: Arc<Account>,
+    folder: CaFolder,
 }
 
 impl Trust {
-    pub(crate) fn new(registry: Arc<Registry>, customer_cas: CustomerCas) -> Self {
-        Self { registry, customer_cas }
+    pub(crate) fn new(account: Arc<Account>, folder: CaFolder) -> Self {
+        Self { account, folder }
     }
 
-    /// Tells what a certificate is: one the sandbox issued, in whatever state, or a claim
-    /// certificate signed by a registered customer CA.
+    /// Tells what a certificate is: one the account knows, in whatever state, or one it gets to know
+    /// now because a registered CA signed it.
     fn identify(&self, der: &[u8], now: SystemTime) -> Result<Identity, CertificateError> {
         let certificate = Certificate::parse(der).map_err(as_tls_error)?;
         certificate.check_dates(now).map_err(as_tls_error)?;
         let id = CertificateId::of_der(der);
-        if let Some(known) = self.registry.certificate(&id) {
+        if let Some(known) = self.known(&id, now).filter(|known| known.ca.is_none()) {
             return Ok(Identity { certificate: id, kind: known.kind });
         }
-        match self.customer_cas.signed(&certificate, now) {
-            true => Ok(Identity { certificate: id, kind: CertificateKind::Claim }),
-            false => Err(CertificateError::UnknownIssuer),
+        // It hangs on a CA: one in the folder may be new, or gone, and its claims with it.
+        self.folder.refresh(&self.account);
+        if let Some(known) = self.known(&id, now) {
+            return Ok(Identity { certificate: id, kind: known.kind });
+        }
+        let ca = self.issuer(&certificate, now).ok_or(CertificateError::UnknownIssuer)?;
+        let kind = match (ca.signs_claims, ca.auto_registration) {
+            (true, _) => CertificateKind::Claim,
+            (false, true) => CertificateKind::Device,
+            (false, false) => return Err(CertificateError::UnknownIssuer),
+        };
+        match self.register(&id, &certificate, &ca, kind) {
+            Ok(()) | Err(AccountError::AlreadyExists { .. }) => Ok(Identity { certificate: id, kind }),
+            Err(cause) => {
+                tracing::error!(error = &cause as &dyn std::error::Error, "could not register a certificate");
+                Err(CertificateError::ApplicationVerificationFailure)
+            }
         }
     }
 
-    /// The present standing of an identity; `None` when its certificate was deleted since the
-    /// handshake. Certificates under a customer CA are active and hold the claim policy.
-    pub(crate) fn standing(&self, identity: &Identity) -> Option<Standing> {
-        match (self.registry.certificate(&identity.certificate), identity.kind) {
-            (Some(known), _) => Some(Standing { status: known.status, policies: known.policies }),
-            (None, CertificateKind::Claim) => {
-                Some(Standing { status: CertificateStatus::Active, policies: vec![CLAIM_POLICY.to_owned()] })
+    /// The certificate as the account has it, unless its time there is over.
+    fn known(&self, id: &CertificateId, now: SystemTime) -> Option<Arc<CertificateRow>> {
+        let tables = self.account.read();
+        tables.certificates.get(id).filter(|row| row.end().is_none_or(|end| Millis::from(now) < end)).cloned()
+    }
+
+    /// The active registered CA, valid at `now`, that signed `certificate`.
+    fn issuer(&self, certificate: &Certificate, now: SystemTime) -> Option<Arc<CaRow>> {
+        let tables = self.account.read();
+        let mut signers = tables.cas.values().filter(|row| row.status == CaStatus::Active).filter(|row| {
+            Certificate::parse_pem(row.pem.as_bytes()).is_ok_and(|ca| {
+                certificate.names_issuer(&ca) && ca.check_dates(now).is_ok() && certificate.check_signature(&ca).is_ok()
+            })
+        });
+        signers.next().cloned()
+    }
+
+    /// Registers a certificate on first sight: a claim is active at once, a device's is pending.
+    fn register(
+        &self,
+        id: &CertificateId,
+        certificate: &Certificate,
+        ca: &CaRow,
+        kind: CertificateKind,
+    ) -> Result<(), AccountError> {
+        let status = match kind {
+            CertificateKind::Claim | CertificateKind::Observer => CertificateStatus::Active,
+            CertificateKind::Device => CertificateStatus::PendingActivation,
+        };
+        let policy: PolicyName = CLAIM_POLICY.parse()?;
+        let new = NewCertificate {
+            id: id.clone(),
+            kind,
+            status,
+            mode: ca.mode,
+            pem: to_pem(certificate.der()),
+            ca: Some(CaId::clone(&ca.id)),
+        };
+        self.account.change(|tx| {
+            tx.create_certificate(new)?;
+            match kind {
+                CertificateKind::Claim => tx.attach_policy(&policy, &PolicyTarget::Certificate(id.clone())),
+                CertificateKind::Device | CertificateKind::Observer => Ok(()),
             }
-            (None, CertificateKind::Device | CertificateKind::Observer) => None,
-        }
+        })
     }
 }
 
@@ -103,9 +146,9 @@ impl ClientCertVerifier for ClientVerifier {
         &self,
         end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
+        _now: UnixTime,
     ) -> Result<ClientCertVerified, TlsError> {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        let now = self.trust.account.clock().now();
         let outcome = self.trust.identify(end_entity, now);
         // One handshake shows one certificate, so the first answer is the only one.
         let _ = self.seen.set((CertificateId::of_der(end_entity), outcome.clone()));
@@ -161,23 +204,5 @@ fn as_tls_error(cause: X509Error) -> CertificateError {
         X509Error::Expired => CertificateError::Expired,
         X509Error::UnsupportedAlgorithm => CertificateError::UnknownIssuer,
         X509Error::BadSignature => CertificateError::BadSignature,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::Layout;
-
-    #[test]
-    fn a_device_certificate_deleted_since_the_handshake_does_not_pass_for_a_claim() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
-        let registry = Registry::open(&layout, SystemTime::UNIX_EPOCH).unwrap();
-        let trust = Trust::new(Arc::new(registry), CustomerCas::new(layout.customer_cas()));
-        let of_kind = |kind| Identity { certificate: CertificateId::of_der(b"gone"), kind };
-        assert_eq!(trust.standing(&of_kind(CertificateKind::Device)), None);
-        let claim = trust.standing(&of_kind(CertificateKind::Claim)).unwrap();
-        assert_eq!(claim.policies, [CLAIM_POLICY]);
     }
 }

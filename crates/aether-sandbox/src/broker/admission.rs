@@ -16,6 +16,7 @@ use super::Broker;
 use super::client::{Client, Witness};
 use super::limits::{HANDSHAKE_TIMEOUT, MAX_CLIENT_ID, MAX_KEEP_ALIVE, MAX_PAYLOAD};
 use super::topic::check_topic;
+use crate::access::Access;
 use crate::policy::{Action, Verdict};
 use crate::random;
 use crate::trust::Identity;
@@ -134,15 +135,15 @@ pub(super) fn refused(witness: &Witness, refusal: &Refusal) {
 }
 
 fn decide(broker: &Broker, witness: &Witness, identity: Identity, connect: Connect) -> Result<Admitted, Refusal> {
-    let Some(standing) = broker.trust.standing(&identity) else {
+    let id = connect.client_id.to_string();
+    let access = Access::new(Arc::clone(&broker.account), identity.certificate.clone(), id.clone());
+    let Some(standing) = access.effective() else {
         return Err(Refusal::silent("certificate was deleted"));
     };
     if standing.status != CertificateStatus::Active {
         return Err(Refusal::silent(format!("certificate is {}", standing.status)));
     }
-    let policies = broker.policies.pick(standing.policies.iter().map(String::as_str));
-    let client =
-        Client::new(connect.client_id.to_string(), identity, witness.clone(), policies, broker.stop.child_token());
+    let client = Client::new(id, identity, witness.clone(), access, broker.stop.child_token());
     let verdict = client.may(Action::Connect, &client.id);
     if !verdict.allowed {
         return Err(Refusal::policy("no policy allows iot:Connect", verdict));

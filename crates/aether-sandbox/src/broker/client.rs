@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rmqtt_codec::types::QoS;
@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::outbound::{Delivery, Outbound};
 use super::topic;
+use crate::access::Access;
 use crate::audit::AuditLog;
-use crate::policy::{Action, Policy, Request, Verdict, evaluate};
+use crate::policy::{Action, Verdict};
 use crate::trust::Identity;
-use crate::{AuditDecision, AuditEvent, AuditRecord, StatementRef};
+use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus, StatementRef};
 
 /// Why a connection ended, in the words of AWS's lifecycle events (sheet, 4.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub(super) struct Client {
     pub(super) identity: Identity,
     pub(super) witness: Witness,
     pub(super) outbound: Outbound,
-    policies: Vec<Arc<Policy>>,
+    access: Access,
     subscriptions: Mutex<HashMap<String, QoS>>,
     ended: OnceLock<EndReason>,
     stop: CancellationToken,
@@ -116,7 +117,7 @@ impl Client {
         id: String,
         identity: Identity,
         witness: Witness,
-        policies: Vec<Arc<Policy>>,
+        access: Access,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -124,7 +125,7 @@ impl Client {
             identity,
             witness,
             outbound: Outbound::default(),
-            policies,
+            access,
             subscriptions: Mutex::default(),
             ended: OnceLock::new(),
             stop,
@@ -135,9 +136,14 @@ impl Client {
         self.witness.connection
     }
 
+    /// What the account says of this client's certificate now.
+    pub(super) fn status(&self) -> Option<CertificateStatus> {
+        self.access.effective().map(|effective| effective.status)
+    }
+
     /// Asks this client's policies.
     pub(super) fn may(&self, action: Action, target: &str) -> Verdict {
-        evaluate(&self.policies, Request { action, target, client_id: &self.id })
+        self.access.decide(action, target)
     }
 
     /// Delivers a message if the client's policies let it receive from the topic; silently not,

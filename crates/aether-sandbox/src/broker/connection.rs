@@ -109,8 +109,7 @@ async fn run(
     let writer = tokio::spawn(write_out(write, Arc::clone(&client)));
     broker.router.enter(&client);
     // Asked again now that the client can be found and cut: the status may have changed between.
-    let standing = broker.trust.standing(&client.identity);
-    if standing.is_none_or(|standing| standing.status != CertificateStatus::Active) {
+    if client.status() != Some(CertificateStatus::Active) {
         client.end(EndReason::ServerInitiated);
     }
     let session = Session::new(Arc::clone(broker), Arc::clone(&client));

@@ -32,8 +32,8 @@ pub(crate) use self::listener::listen;
 use self::router::Router;
 pub(crate) use self::tls::ServerTls;
 use crate::CertificateId;
+use crate::account::Account;
 use crate::audit::AuditLog;
-use crate::policy::PolicyStore;
 use crate::provisioning::Provisioning;
 use crate::trust::Trust;
 
@@ -41,7 +41,7 @@ use crate::trust::Trust;
 #[derive(Debug)]
 pub(crate) struct Broker {
     pub(crate) audit: AuditLog,
-    pub(crate) policies: Arc<PolicyStore>,
+    pub(crate) account: Arc<Account>,
     pub(crate) provisioning: Provisioning,
     pub(crate) trust: Arc<Trust>,
     pub(crate) tls: ServerTls,
@@ -58,7 +58,7 @@ pub(crate) struct Broker {
 impl Broker {
     pub(crate) fn new(
         audit: AuditLog,
-        policies: Arc<PolicyStore>,
+        account: Arc<Account>,
         provisioning: Provisioning,
         trust: Arc<Trust>,
         tls: ServerTls,
@@ -66,7 +66,7 @@ impl Broker {
     ) -> Self {
         Self {
             audit,
-            policies,
+            account,
             provisioning,
             trust,
             tls,

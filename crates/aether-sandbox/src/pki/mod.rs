@@ -3,11 +3,13 @@
 mod authority;
 mod key;
 mod pair;
+mod pem;
 mod usable_ca;
 mod x509;
 
 pub(crate) use authority::{Authority, Issued};
 pub(crate) use key::DeviceKey;
 pub(crate) use pair::open_pair;
+pub(crate) use pem::to_pem;
 pub(crate) use usable_ca::check_ca;
 pub(crate) use x509::{Certificate, X509Error, client_schemes};

@@ -83,13 +83,17 @@ fn applies(statement: &Statement, request: Request<'_>, resource: &str) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::store::{claim_policy, device_policy, observer_policy};
+    use crate::account::{self, Place, observer_policy};
 
     fn policy(text: &str) -> Vec<Arc<Policy>> {
         vec![Arc::new(Policy::parse("p", text).unwrap())]
     }
 
     #[track_caller]
+    fn place() -> Place {
+        Place { region: REGION.into(), account_id: ACCOUNT.into() }
+    }
+
     fn check(policies: &[Arc<Policy>], action: Action, target: &str, expected: Option<usize>) {
         let verdict = evaluate(policies, Request { action, target, client_id: "aether-7" });
         let by = verdict.allowed.then(|| verdict.decided_by.map(|by| by.statement)).flatten();
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_claim_policy_allows_provisioning_topics_and_nothing_else() {
-        let claim = policy(&claim_policy("Aether"));
+        let claim = policy(&account::claim_policy(&place(), "Aether"));
         check(&claim, Action::Connect, "anybody", Some(0));
         check(&claim, Action::Publish, "$aws/certificates/create/json", Some(1));
         check(&claim, Action::Receive, "$aws/certificates/create/json/accepted", Some(1));
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_device_policy_ties_topics_to_the_client_id() {
-        let device = policy(&device_policy());
+        let device = policy(&account::device_policy(&place()));
         check(&device, Action::Connect, "aether-7", Some(0));
         check(&device, Action::Publish, "aether-7", Some(1));
         check(&device, Action::Publish, "aether-7/x", None);
@@ -149,9 +153,9 @@ mod tests {
 
     #[test]
     fn several_policies_are_pooled_and_an_empty_set_denies() {
-        let mut policies = policy(&claim_policy("Aether"));
+        let mut policies = policy(&account::claim_policy(&place(), "Aether"));
         check(&policies, Action::Publish, "aether-7", None);
-        policies.extend(policy(&device_policy()));
+        policies.extend(policy(&account::device_policy(&place())));
         check(&policies, Action::Publish, "aether-7", Some(1));
         check(&[], Action::Connect, "aether-7", None);
     }

@@ -10,11 +10,9 @@
 mod document;
 mod evaluate;
 mod pattern;
-mod store;
 
 pub(crate) use document::Policy;
 pub(crate) use evaluate::{Action, Request, Verdict, evaluate};
-pub(crate) use store::{CLAIM_POLICY, DEVICE_POLICY, OBSERVER_POLICY, PolicyStore};
 
 /// Region of the resource names. AWS has no Region for a loopback address, so one is made up.
 pub(crate) const REGION: &str = "eu-west-1";

@@ -1,17 +1,15 @@
 //! Carries out the provisioning operations.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::request::{self, Rejection};
-use super::template::Template;
+use super::template::{Registration, Template};
 use super::{Answer, Operation};
+use crate::account::{Account, AccountError, Millis, NewThing, PolicyName, PolicyTarget, TemplateName, ThingName, Tx};
 use crate::pki::{Authority, DeviceKey, Issued};
-use crate::policy::PolicyStore;
-use crate::registry::{Registry, RegistryError};
 use crate::{CertificateId, KeyKind, random};
 
 /// Subject of the certificates AWS makes (sheet, 1.5).
@@ -24,12 +22,10 @@ pub(crate) struct Provisioning(Arc<ProvisioningParts>);
 /// What the service works with.
 #[derive(Debug)]
 pub(crate) struct ProvisioningParts {
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) policies: Arc<PolicyStore>,
+    pub(crate) account: Arc<Account>,
     pub(crate) device_ca: Authority,
     pub(crate) key_kind: KeyKind,
-    pub(crate) template_name: String,
-    pub(crate) template: Template,
+    pub(crate) template_name: TemplateName,
 }
 
 impl Provisioning {
@@ -38,7 +34,7 @@ impl Provisioning {
     }
 
     pub(crate) fn template_name(&self) -> &str {
-        &self.0.template_name
+        self.0.template_name.as_str()
     }
 
     /// Carries out one request.
@@ -66,7 +62,8 @@ impl ProvisioningParts {
         let issued = Issued::from(issued);
         let id = CertificateId::of_der(&issued.der);
         let token = random::hex_text::<32>().map_err(internal)?;
-        self.registry.add_pending(id.clone(), &issued.pem, &token, SystemTime::now()).map_err(internal)?;
+        let pending = |tx: &mut Tx<'_>| tx.create_pending(id.clone(), issued.pem.clone(), &token);
+        self.account.change(pending).map_err(refused)?;
         Ok(json!({
             "certificateId": id.as_str(),
             "certificatePem": issued.pem,
@@ -76,19 +73,16 @@ impl ProvisioningParts {
     }
 
     fn register(&self, template: &str, payload: &[u8]) -> Result<Value, Rejection> {
-        if template != self.template_name {
-            return Err(Rejection::template(template));
-        }
+        let tables = self.account.read();
+        let known = template.parse().ok().and_then(|name: TemplateName| tables.templates.get(&name));
+        let row = known.filter(|row| row.enabled).ok_or_else(|| Rejection::template(template))?;
         let request = request::read_register(payload)?;
-        let now = SystemTime::now();
-        let approval = self.registry.approve(&request.token, now).map_err(refused)?;
-        let filled = self.template.fill(&request.parameters, approval.certificate.as_str())?;
-        let policies = &filled.registration.policies;
-        if let Some(missing) = policies.iter().find(|name| !self.policies.contains(name)) {
-            return Err(Rejection::parameters(format!("Policy {missing} does not exist.")));
-        }
+        let certificate =
+            tables.owned_by(&request.token, Millis::from(self.account.clock().now())).map_err(refused)?.id.clone();
+        let template = Template::parse(row.default_body()).map_err(internal)?;
+        let filled = template.fill(&request.parameters, certificate.as_str())?;
         let thing = filled.registration.thing.as_ref().map(|(name, _)| name.clone());
-        self.registry.register(&request.token, filled.registration, now).map_err(refused)?;
+        self.account.change(|tx| register(tx, &request.token, filled.registration)).map_err(refused)?;
         let mut answer = json!({ "deviceConfiguration": filled.device_configuration });
         if let Some(thing) = thing {
             answer["thingName"] = json!(thing);
@@ -97,10 +91,37 @@ impl ProvisioningParts {
     }
 }
 
-fn refused(cause: RegistryError) -> Rejection {
+/// Uses up the token: creates the Thing, attaches certificate and policies, sets the status.
+fn register(tx: &mut Tx<'_>, token: &str, registration: Registration) -> Result<(), AccountError> {
+    let certificate = tx.redeem(token, registration.status)?;
+    for policy in &registration.policies {
+        let policy: PolicyName = policy.parse()?;
+        tx.attach_policy(&policy, &PolicyTarget::Certificate(certificate.clone()))?;
+    }
+    if let Some((name, attributes)) = registration.thing {
+        let name: ThingName = name.parse()?;
+        if !tx.tables.things.contains_key(&name) {
+            tx.create_thing(NewThing { name: name.clone(), attributes, thing_type: None, billing_group: None })?;
+        }
+        tx.attach_principal(&name, &certificate, false)?;
+    }
+    Ok(())
+}
+
+fn refused(cause: AccountError) -> Rejection {
     match cause {
-        RegistryError::Token => Rejection::token("Certificate ownership token is unknown, used or expired."),
-        RegistryError::Unknown | RegistryError::Io { .. } => internal(cause),
+        AccountError::Token => Rejection::token("Certificate ownership token is unknown, used or expired."),
+        AccountError::NotFound { .. } | AccountError::Invalid(_) | AccountError::LimitExceeded(_) => {
+            Rejection::parameters(format!("{cause}."))
+        }
+        AccountError::AlreadyExists { .. }
+        | AccountError::MalformedPolicy(_)
+        | AccountError::DeleteConflict(_)
+        | AccountError::CertificateState(_)
+        | AccountError::CertificateValidation(_)
+        | AccountError::VersionsLimit { .. }
+        | AccountError::VersionConflict { .. }
+        | AccountError::Io { .. } => internal(cause),
     }
 }
 

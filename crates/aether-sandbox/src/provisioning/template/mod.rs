@@ -10,8 +10,7 @@ use serde_json::json;
 use self::expression::Expression;
 use super::request::Rejection;
 use crate::CertificateStatus;
-use crate::policy::DEVICE_POLICY;
-use crate::registry::Registration;
+use crate::account::DEVICE_POLICY;
 
 /// Longest template body (sheet, 1.6).
 const MAX_CHARS: usize = 10_240;
@@ -33,6 +32,15 @@ pub(crate) struct Template {
 struct ThingResource {
     name: Expression,
     attributes: BTreeMap<String, Expression>,
+}
+
+/// What `RegisterThing` shall do with a pending certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Registration {
+    /// Name and attributes of the Thing; a template may declare none.
+    pub(crate) thing: Option<(String, BTreeMap<String, String>)>,
+    pub(crate) status: CertificateStatus,
+    pub(crate) policies: Vec<String>,
 }
 
 /// A template filled in for one request.

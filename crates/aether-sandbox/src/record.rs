@@ -1,4 +1,4 @@
-//! What the registry knows about certificates and Things.
+//! What the sandbox tells its users about certificates and Things.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::CertificateId;
+use crate::account::{CertificateRow, ThingRow};
 
 /// What a client certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +53,10 @@ pub enum CertificateStatus {
     Inactive,
     /// Withdrawn for good.
     Revoked,
+    /// On its way to another account; AWS alone sets it.
+    PendingTransfer,
+    /// Deprecated by AWS; as good as inactive.
+    RegisterInactive,
 }
 
 impl CertificateStatus {
@@ -63,6 +68,8 @@ impl CertificateStatus {
             Self::Active => "ACTIVE",
             Self::Inactive => "INACTIVE",
             Self::Revoked => "REVOKED",
+            Self::PendingTransfer => "PENDING_TRANSFER",
+            Self::RegisterInactive => "REGISTER_INACTIVE",
         }
     }
 }
@@ -73,9 +80,7 @@ impl fmt::Display for CertificateStatus {
     }
 }
 
-/// A certificate the sandbox has issued.
-///
-/// Certificates under a registered customer CA are recognised by their issuer and are not listed.
+/// A certificate of the registry: issued by the sandbox, or registered with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateRecord {
@@ -87,9 +92,9 @@ pub struct CertificateRecord {
     pub status: CertificateStatus,
     /// Names of the attached policies, in the order they were attached.
     pub policies: Vec<String>,
-    /// Name of the Thing it is attached to.
+    /// Name of the Thing it is attached to; the first, where there are several.
     pub thing: Option<String>,
-    /// When it was issued.
+    /// When it was issued or registered.
     pub issued_at: SystemTime,
 }
 
@@ -105,4 +110,28 @@ pub struct ThingRecord {
     pub certificates: Vec<CertificateId>,
     /// When it was first registered.
     pub registered_at: SystemTime,
+}
+
+impl From<&CertificateRow> for CertificateRecord {
+    fn from(row: &CertificateRow) -> Self {
+        Self {
+            id: row.id.clone(),
+            kind: row.kind,
+            status: row.status,
+            policies: row.policies.iter().map(ToString::to_string).collect(),
+            thing: row.things.first().map(ToString::to_string),
+            issued_at: row.created.into(),
+        }
+    }
+}
+
+impl From<&ThingRow> for ThingRecord {
+    fn from(row: &ThingRow) -> Self {
+        Self {
+            name: row.name.to_string(),
+            attributes: row.attributes.clone(),
+            certificates: row.principals.iter().map(|link| link.certificate.clone()).collect(),
+            registered_at: row.created.into(),
+        }
+    }
 }
