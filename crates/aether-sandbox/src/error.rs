@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::account::AccountError;
+
 /// A cause of any type, kept for the source chain.
 pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 
@@ -96,6 +98,24 @@ impl StartError {
     pub(crate) fn invalid_file<E: Into<Cause>>(path: &Path, expected: &'static str) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |cause| Self::InvalidFile { path, expected, source: cause.into() }
+    }
+
+    /// Names the file when a change of the account could not be written; `otherwise` names the rest.
+    pub(crate) fn account(cause: AccountError, otherwise: impl FnOnce(AccountError) -> Self) -> Self {
+        match cause {
+            AccountError::Io { path, source } => Self::Io { action: "write", path, source },
+            AccountError::NotFound { .. }
+            | AccountError::AlreadyExists { .. }
+            | AccountError::Invalid(_)
+            | AccountError::MalformedPolicy(_)
+            | AccountError::DeleteConflict(_)
+            | AccountError::CertificateState(_)
+            | AccountError::CertificateValidation(_)
+            | AccountError::VersionsLimit { .. }
+            | AccountError::VersionConflict { .. }
+            | AccountError::LimitExceeded(_)
+            | AccountError::Token => otherwise(cause),
+        }
     }
 
     pub(crate) fn crypto<E: Into<Cause>>(what: &'static str) -> impl FnOnce(E) -> Self {

@@ -9,8 +9,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{
-    Account, AccountError, CLAIM_POLICY, CertificateMode, NewCertificate, OBSERVER_POLICY, Place, PolicyName,
-    PolicyTarget, TemplateName, import_files,
+    Account, CLAIM_POLICY, CertificateMode, NewCertificate, OBSERVER_POLICY, Place, PolicyName, PolicyTarget,
+    TemplateName, import_files,
 };
 use crate::audit::{AuditLog, AuditWriter};
 use crate::clock::Clock;
@@ -152,10 +152,7 @@ impl Own<'_> {
             tx.create_certificate(new)?;
             tx.attach_policy(&policy, &PolicyTarget::Certificate(id))
         });
-        admitted.map_err(|cause| match cause {
-            AccountError::Io { path, source } => StartError::io("write", &path)(source),
-            other => StartError::crypto("a registry entry")(other),
-        })
+        admitted.map_err(|cause| StartError::account(cause, StartError::crypto("a registry entry")))
     }
 }
 

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::StartError;
 use crate::disk;
-use crate::error::Cause;
 use crate::files::Layout;
 use crate::id::sha256_hex;
 use crate::provisioning::{Template, default_template};
@@ -60,20 +59,7 @@ fn import(
         settings.imported.insert(key, hash);
         tx.put(Change::Settings(settings))
     });
-    taken_in.map_err(|cause| match cause {
-        AccountError::Io { path, source } => StartError::io("write", &path)(source),
-        AccountError::NotFound { .. }
-        | AccountError::AlreadyExists { .. }
-        | AccountError::Invalid(_)
-        | AccountError::MalformedPolicy(_)
-        | AccountError::DeleteConflict(_)
-        | AccountError::CertificateState(_)
-        | AccountError::CertificateValidation(_)
-        | AccountError::VersionsLimit { .. }
-        | AccountError::VersionConflict { .. }
-        | AccountError::LimitExceeded(_)
-        | AccountError::Token => StartError::invalid_file::<Cause>(path, expected)(cause.into()),
-    })
+    taken_in.map_err(|cause| StartError::account(cause, StartError::invalid_file(path, expected)))
 }
 
 fn import_policy(tx: &mut Tx<'_>, path: &Path, text: &str) -> Result<(), AccountError> {
