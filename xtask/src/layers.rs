@@ -56,8 +56,9 @@ pub(crate) const LAYERS: &[Layer] = &[
         // Its examples run against the stand-in for AWS.
         tests_use: &["aether-sandbox"],
     },
-    layer("aether-sandbox", &[]),
-    layer("aether-cli", &["aether-nexus", "aether-sandbox"]),
+    layer("aether-iot-template", &[]),
+    layer("aether-sandbox", &["aether-iot-template"]),
+    layer("aether-cli", &["aether-iot-template", "aether-nexus", "aether-sandbox"]),
     Layer { name: "aether-tests", uses: Uses::Anything, tests_use: &[] },
     layer("xtask", &[]),
 ];
