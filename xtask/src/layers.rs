@@ -56,9 +56,10 @@ pub(crate) const LAYERS: &[Layer] = &[
         // Its examples run against the stand-in for AWS.
         tests_use: &["aether-sandbox"],
     },
+    layer("aether-iot-policy", &[]),
     layer("aether-iot-template", &[]),
-    layer("aether-sandbox", &["aether-iot-template"]),
-    layer("aether-cli", &["aether-iot-template", "aether-nexus", "aether-sandbox"]),
+    layer("aether-sandbox", &["aether-iot-policy", "aether-iot-template"]),
+    layer("aether-cli", &["aether-iot-policy", "aether-iot-template", "aether-nexus", "aether-sandbox"]),
     Layer { name: "aether-tests", uses: Uses::Anything, tests_use: &[] },
     layer("xtask", &[]),
 ];
