@@ -32,7 +32,7 @@ Usage: cargo xtask COMMAND
 
 Commands:
   ci        run the gate: every check a change must pass (cargo xtask ci --help)
-  witness   run only the tests with foreign clients: asyncua, mosquitto, openssl
+  witness   run only the tests with foreign clients: asyncua, mosquitto, AWS's SDKs and command line, …
   help      show this text
 
 Examples:

@@ -6,11 +6,20 @@ use std::process::Command;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::tools::{self, Tool, python};
+use crate::tools::{self, Tool, node, python};
 use crate::workspace::{Workspace, run as run_command, run_for_output};
 
 /// What the foreign witnesses are run with.
-pub(crate) const TOOLS: &[Tool] = &[Tool::Nextest, Tool::MosquittoClients, Tool::OpenSsl, Tool::Asyncua];
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::Nextest,
+    Tool::MosquittoClients,
+    Tool::MosquittoBroker,
+    Tool::OpenSsl,
+    Tool::Asyncua,
+    Tool::AwsForPython,
+    Tool::AwsForNode,
+    Tool::Chromium,
+];
 
 /// Settings of the test runner: how long a test may take, among others.
 const NEXTEST_SETTINGS: &str = "xtask/nextest.toml";
@@ -69,13 +78,15 @@ fn built(messages: &str) -> anyhow::Result<Built> {
     Ok(Built { aether: aether.context("cargo has not said where it put the program `aether`")?, examples })
 }
 
-/// `cargo nextest run` over the workspace, told where the programs and the Python are.
+/// `cargo nextest run` over the workspace, told where the programs and the foreign packages are.
 fn nextest(workspace: &Workspace, built: &Built) -> anyhow::Result<Command> {
     let mut command = tools::cargo_command(workspace, Tool::Nextest, &["run", "--config-file", NEXTEST_SETTINGS])?;
     command
         .args(EVERYTHING)
         .env("AETHER_BIN", &built.aether)
-        .env("AETHER_WITNESS_PYTHON", python::interpreter(workspace));
+        .env("AETHER_WITNESS_PYTHON", python::OPC_UA.interpreter(workspace))
+        .env("AETHER_WITNESS_AWS_PYTHON", python::AWS.interpreter(workspace))
+        .env("AETHER_WITNESS_NODE_PATH", node::modules(workspace));
     if let Some(examples) = &built.examples {
         command.env("AETHER_EXAMPLES", examples);
     }

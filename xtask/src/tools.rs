@@ -2,16 +2,21 @@
 //!
 //! ```text
 //!  by cargo install  cargo-nextest, cargo-machete, cargo-deny   → <cargo home>/aether-tools/bin
-//!  from Debian      mosquitto-clients, openssl, python3-venv   → the system, as root or with sudo
-//!  from PyPI        asyncua and what it needs                  → <target directory>/witness-venv
+//!  from Debian      mosquitto and its clients, openssl,        → the system, as root or with sudo
+//!                   python3-venv, nodejs, npm, chromium
+//!  from PyPI        asyncua; the AWS IoT Device SDK, boto3,    → <target directory>/witness-venv
+//!                   the aws command line                         <target directory>/witness-aws-venv
+//!  from npm         the AWS IoT Device SDK, playwright-core    → <target directory>/witness-node
 //! ```
 //!
 //! A tool found on the `PATH` at a fitting version is used as it is. Nothing of a person's own is
-//! replaced: programs go to a folder of their own, where the next clone finds them again.
+//! replaced: programs go to a folder of their own, where the next clone finds them again. Where services run,
+//! Debian's mosquitto starts a broker on the loopback's port 1883; the tests start their own.
 #![expect(clippy::print_stdout, reason = "a program that talks to the person who ran it")]
 
 mod cargo_tools;
 mod debian;
+pub(crate) mod node;
 pub(crate) mod python;
 
 use std::path::PathBuf;
@@ -30,17 +35,35 @@ pub(crate) enum Tool {
     Machete,
     /// Checks licences, sources, bans and advisories.
     Deny,
-    /// `mosquitto_sub` and `mosquitto_pub`, MQTT clients nobody here wrote.
+    /// `mosquitto_sub`, `mosquitto_pub` and `mosquitto_rr`, MQTT clients nobody here wrote.
     MosquittoClients,
+    /// `mosquitto`, an MQTT broker nobody here wrote.
+    MosquittoBroker,
     /// The specification's way to make a claim certificate.
     OpenSsl,
     /// A Python with asyncua, an OPC UA client nobody here wrote.
     Asyncua,
+    /// A Python with the AWS IoT Device SDK, boto3 and the aws command line.
+    AwsForPython,
+    /// The AWS IoT Device SDK for Node.js, and playwright-core, which drives a browser.
+    AwsForNode,
+    /// The browser.
+    Chromium,
 }
 
 /// The quickest to install first.
-const EVERY_TOOL: &[Tool] =
-    &[Tool::MosquittoClients, Tool::OpenSsl, Tool::Asyncua, Tool::Machete, Tool::Nextest, Tool::Deny];
+const EVERY_TOOL: &[Tool] = &[
+    Tool::MosquittoClients,
+    Tool::MosquittoBroker,
+    Tool::OpenSsl,
+    Tool::Asyncua,
+    Tool::AwsForPython,
+    Tool::AwsForNode,
+    Tool::Chromium,
+    Tool::Machete,
+    Tool::Nextest,
+    Tool::Deny,
+];
 
 /// The step: installs every tool that is missing, and says what is there.
 pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
@@ -61,12 +84,14 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
 pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()> {
     debian::ensure(workspace, tools)?;
     for &tool in tools {
-        if let Some(program) = program(tool) {
-            program.ensure(workspace)
-        } else if tool == Tool::Asyncua {
-            python::ensure(workspace)
-        } else {
-            Ok(())
+        match tool {
+            Tool::Nextest => cargo_tools::NEXTEST.ensure(workspace),
+            Tool::Machete => cargo_tools::MACHETE.ensure(workspace),
+            Tool::Deny => cargo_tools::DENY.ensure(workspace),
+            Tool::Asyncua => python::OPC_UA.ensure(workspace),
+            Tool::AwsForPython => python::AWS.ensure(workspace),
+            Tool::AwsForNode => node::ensure(workspace),
+            Tool::MosquittoClients | Tool::MosquittoBroker | Tool::OpenSsl | Tool::Chromium => Ok(()),
         }
         .with_context(|| format!("could not install {tool:?}"))?;
     }
@@ -86,7 +111,13 @@ fn program(tool: Tool) -> Option<&'static cargo_tools::Program> {
         Tool::Nextest => Some(&cargo_tools::NEXTEST),
         Tool::Machete => Some(&cargo_tools::MACHETE),
         Tool::Deny => Some(&cargo_tools::DENY),
-        Tool::MosquittoClients | Tool::OpenSsl | Tool::Asyncua => None,
+        Tool::MosquittoClients
+        | Tool::MosquittoBroker
+        | Tool::OpenSsl
+        | Tool::Asyncua
+        | Tool::AwsForPython
+        | Tool::AwsForNode
+        | Tool::Chromium => None,
     }
 }
 
@@ -98,13 +129,19 @@ fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
         Tool::Deny => cargo_tools::DENY.find(workspace)?,
         Tool::MosquittoClients => on_path("mosquitto_sub"),
         Tool::OpenSsl => on_path("openssl"),
-        Tool::Asyncua => Some(python::interpreter(workspace)),
+        Tool::MosquittoBroker => on_path("mosquitto"),
+        Tool::Asyncua => Some(python::OPC_UA.interpreter(workspace)),
+        Tool::AwsForPython => Some(python::AWS.interpreter(workspace)),
+        Tool::AwsForNode => Some(node::modules(workspace)),
+        Tool::Chromium => on_path("chromium"),
     };
     found.with_context(|| format!("{tool:?} is not installed: run `cargo xtask ci --only tools`"))
 }
 
-/// The first file of this name in the folders of the `PATH`.
+/// The first file of this name in the folders of the `PATH`, and in those where Debian puts servers.
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    let servers = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let mut folders = std::env::split_paths(&path).chain(servers);
+    folders.find_map(|folder| Some(folder.join(program)).filter(|file| file.is_file()))
 }

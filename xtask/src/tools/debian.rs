@@ -3,7 +3,7 @@
 
 use anyhow::bail;
 
-use super::{Tool, on_path, python};
+use super::{Tool, node, on_path, python};
 use crate::workspace::{Workspace, capture, run};
 
 /// Installs the Debian packages that those of `tools` lack.
@@ -41,18 +41,29 @@ pub(super) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()
 
 /// The packages whose programs are not there.
 fn missing(workspace: &Workspace, tools: &[Tool]) -> Vec<&'static str> {
-    tools
-        .iter()
-        .filter_map(|tool| match tool {
+    let absent = |programs: &[&str]| programs.iter().any(|program| on_path(program).is_none());
+    let mut packages = Vec::new();
+    for tool in tools {
+        let (there, needed): (bool, &[&str]) = match tool {
             Tool::MosquittoClients => {
-                let there = on_path("mosquitto_sub").is_some() && on_path("mosquitto_pub").is_some();
-                (!there).then_some("mosquitto-clients")
+                (!absent(&["mosquitto_sub", "mosquitto_pub", "mosquitto_rr"]), &["mosquitto-clients"])
             }
-            Tool::OpenSsl => on_path("openssl").is_none().then_some("openssl"),
-            Tool::Asyncua => (!python::can_make_venv(workspace)).then_some("python3-venv"),
-            Tool::Nextest | Tool::Machete | Tool::Deny => None,
-        })
-        .collect()
+            Tool::MosquittoBroker => (!absent(&["mosquitto"]), &["mosquitto"]),
+            Tool::OpenSsl => (!absent(&["openssl"]), &["openssl"]),
+            Tool::Asyncua | Tool::AwsForPython => (python::can_make_venv(workspace), &["python3-venv"]),
+            Tool::AwsForNode => (node::is_there(workspace), &["nodejs", "npm"]),
+            Tool::Chromium => (!absent(&["chromium"]), &["chromium"]),
+            Tool::Nextest | Tool::Machete | Tool::Deny => (true, &[]),
+        };
+        if !there {
+            for &package in needed {
+                if !packages.contains(&package) {
+                    packages.push(package);
+                }
+            }
+        }
+    }
+    packages
 }
 
 /// The words before a command that make root run it; `None` where there is no way without asking.

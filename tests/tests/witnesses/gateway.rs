@@ -1,24 +1,22 @@
 //! The main job, seen by clients nobody here wrote: Python asyncua, mosquitto and openssl.
-//!
-//! Run by `cargo xtask witness` and by the gate, both of which install those clients first. A client that is
-//! missing fails the test. The device under test and the sandbox are the `aether` program, started as its
-//! users start it.
-#![expect(clippy::unwrap_used, reason = "helpers of tests: to panic is their way to fail")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use aether_tests::aether::{Gateway, Identity, Sandbox, aether};
 use aether_tests::foreign;
 use aether_tests::program::{Program, Stream, free_port};
 use serde_json::Value;
 
-/// Longest wait for one thing to happen; all of them take well under a second on an idle machine.
-const SOON: Duration = Duration::from_secs(45);
+use crate::support::{
+    Event, SOON, decisions, events, publish, subscribe, wait_for_decision, wait_for_event,
+};
+
+/// The client id of the forged messages.
+const PUBLISHER: &str = "witness-publisher";
 
 const NODE: &str = "ns=2;s=Plant.Temperature";
 
@@ -125,7 +123,7 @@ fn mosquitto_pub_with_the_claim_certificate_is_hung_up_on_at_the_thing_topic() {
     let _running = gateway.run();
     let thing = wait_for_event(&subscriber, "a first event", |_| true).topic;
 
-    let mut forger = publish(&sandbox, &sandbox.claim(), &thing, r#"{"forged":true}"#);
+    let mut forger = publish(&sandbox, &sandbox.claim(), PUBLISHER, &thing, r#"{"forged":true}"#);
     let refused = forger.wait_for_exit(SOON);
 
     let said = forger.printed();
@@ -140,7 +138,7 @@ fn mosquitto_pub_with_the_claim_certificate_is_hung_up_on_at_the_thing_topic() {
     assert!(!subscriber.printed().contains("forged"), "{}", subscriber.printed());
 
     // The same certificate where its policy lets it: it is the topic that was refused.
-    let mut claimant = publish(&sandbox, &sandbox.claim(), "$aws/certificates/create/json", "{}");
+    let mut claimant = publish(&sandbox, &sandbox.claim(), PUBLISHER, "$aws/certificates/create/json", "{}");
     assert!(claimant.wait_for_exit(SOON).success(), "{}", claimant.printed());
     assert!(claimant.printed().contains("received PUBACK"), "{}", claimant.printed());
 }
@@ -172,7 +170,7 @@ fn mosquitto_pub_with_the_observer_certificate_is_hung_up_on() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::up(folder.path().join("sandbox"));
 
-    let mut intruder = publish(&sandbox, &sandbox.observer(), "anything", "{}");
+    let mut intruder = publish(&sandbox, &sandbox.observer(), PUBLISHER, "anything", "{}");
     let refused = intruder.wait_for_exit(SOON);
 
     assert!(!refused.success(), "{}", intruder.printed());
@@ -186,7 +184,7 @@ fn a_claim_made_with_the_openssl_commands_of_the_guide_works_once_its_ca_is_regi
     let (customer_ca, claim) = make_claim_with_openssl(folder.path());
 
     // Its CA is not known yet, so the certificate is nobody's.
-    let mut stranger = publish(&sandbox, &claim, "$aws/certificates/create/json", "{}");
+    let mut stranger = publish(&sandbox, &claim, PUBLISHER, "$aws/certificates/create/json", "{}");
     assert!(!stranger.wait_for_exit(SOON).success(), "{}", stranger.printed());
     assert!(!stranger.printed().contains("received CONNACK"), "{}", stranger.printed());
 
@@ -200,45 +198,6 @@ fn a_claim_made_with_the_openssl_commands_of_the_guide_works_once_its_ca_is_regi
     let _running = gateway.run();
     let event = wait_for_event(&subscriber, "an event of a device with that claim", |_| true);
     assert_is_an_event_of(&thing_name(&sandbox), &event);
-}
-
-/// An event as `mosquitto_sub` printed it.
-#[derive(Debug)]
-struct Event {
-    topic: String,
-    json: Value,
-}
-
-/// Starts `mosquitto_sub` with the observer's certificate on every topic, and waits until it has subscribed.
-fn subscribe(sandbox: &Sandbox) -> Program {
-    let arguments = ["-i", "witness-observer", "-t", "#", "-F", "EVENT %t %p"];
-    let mut command = foreign::mosquitto("mosquitto_sub", sandbox, &sandbox.observer(), arguments);
-    let subscriber = Program::start(&mut command);
-    subscriber.wait_for_line("SUBACK", SOON, |line| line.contains("received SUBACK"));
-    subscriber
-}
-
-/// Starts `mosquitto_pub` with one message.
-fn publish(sandbox: &Sandbox, identity: &Identity, topic: &str, message: &str) -> Program {
-    let arguments = ["-i", "witness-publisher", "-t", topic, "-m", message];
-    Program::start(&mut foreign::mosquitto("mosquitto_pub", sandbox, identity, arguments))
-}
-
-fn events(subscriber: &Program) -> Vec<Event> {
-    let lines = subscriber.lines(Stream::Out);
-    let printed = lines.iter().filter_map(|line| line.strip_prefix("EVENT "));
-    printed
-        .map(|event| {
-            let (topic, payload) = event.split_once(' ').unwrap();
-            let json = serde_json::from_str(payload).unwrap_or_else(|error| panic!("{error} in {event}"));
-            Event { topic: topic.to_owned(), json }
-        })
-        .collect()
-}
-
-#[track_caller]
-fn wait_for_event(subscriber: &Program, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-    subscriber.wait_until(what, SOON, || events(subscriber).into_iter().find(&wanted))
 }
 
 /// Checks the topic, and that the message is exactly the five fields of the specification's section 9.
@@ -260,18 +219,6 @@ fn assert_is_an_event_of(thing: &str, event: &Event) {
 /// An RFC 3339 time in UTC without its zone, so that two of them compare as text.
 fn to_the_second_and_below(time: &Value) -> &str {
     &time.as_str().unwrap()[.."0000-00-00T00:00:00.000000".len()]
-}
-
-/// What the sandbox decided about this kind of request.
-fn decisions(sandbox: &Sandbox, event: &str) -> Vec<Value> {
-    sandbox.decisions().into_iter().filter(|decision| decision["event"] == event).collect()
-}
-
-/// Waits for a decision about this kind of request: the sandbox answers first and writes it down afterwards.
-#[track_caller]
-fn wait_for_decision(sandbox: &Sandbox, event: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let decided = || decisions(sandbox, event).into_iter().find(&wanted);
-    sandbox.program().wait_until(&format!("decision about {event}"), SOON, decided)
 }
 
 /// How many requests for an identity the sandbox has seen.
