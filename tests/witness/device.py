@@ -47,8 +47,13 @@ class Link311:
             # What is refused is to be seen once, not again after a reconnect.
             reconnect_min_timeout_secs=3600,
             reconnect_max_timeout_secs=3600,
-            on_connection_interrupted=lambda connection, error, **_: self.lost.put({"error": str(error)}),
+            on_connection_interrupted=self._interrupted,
         )
+        self.hung_up = False
+
+    def _interrupted(self, connection, error, **_):
+        self.hung_up = True
+        self.lost.put({"error": str(error)})
 
     def open(self):
         answer = self.connection.connect().result(self.within)
@@ -79,7 +84,10 @@ class Link311:
         self.messages.put({"topic": topic, "payload": payload.decode()})
 
     def close(self):
-        self.connection.disconnect().result(self.within)
+        done = self.connection.disconnect()
+        # After a hang-up it would come only with the next attempt to reconnect.
+        if not self.hung_up:
+            done.result(self.within)
 
     def identity_client(self):
         return IdentityV1(self)
@@ -294,7 +302,7 @@ def live(arguments, thing, certificate, key):
     link = open_link(arguments, thing, certificate, key)
     tell("connected", **link.open())
     tell("subscribed", filter=f"{thing}/commands", **link.subscribe(f"{thing}/commands"))
-    tell("published", topic=thing, **link.publish(thing, json.dumps({"temperature": 25.0})))
+    tell("published", topic=thing, **link.publish(thing, json.dumps({"temperature": 25.5})))
     tell("received", **link.messages.get(timeout=link.within))
     link.close()
 
@@ -344,8 +352,10 @@ def main():
         if arguments.until_cut_off:
             until_cut_off(arguments, *identity)
     except Exception as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(1)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
+    # What the SDK keeps open is not waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ use aether_tests::foreign;
 use aether_tests::program::{Program, Stream, free_port};
 use serde_json::Value;
 
-use crate::support::{
-    Event, SOON, decisions, events, publish, subscribe, wait_for_decision, wait_for_event,
-};
+use crate::support::{Event, SOON, decisions, events, publish, subscribe, wait_for_decision, wait_for_event};
 
 /// The client id of the forged messages.
 const PUBLISHER: &str = "witness-publisher";

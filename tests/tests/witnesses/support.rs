@@ -8,17 +8,17 @@ use aether_tests::program::{Program, Stream};
 use serde_json::Value;
 
 /// Longest wait for one thing to happen; all of them take well under a second on an idle machine.
-pub const SOON: Duration = Duration::from_secs(45);
+pub(crate) const SOON: Duration = Duration::from_secs(45);
 
 /// A message as `mosquitto_sub` printed it.
 #[derive(Debug)]
-pub struct Event {
-    pub topic: String,
-    pub json: Value,
+pub(crate) struct Event {
+    pub(crate) topic: String,
+    pub(crate) json: Value,
 }
 
 /// Starts `mosquitto_sub` with the observer's certificate on every topic, and waits until it has subscribed.
-pub fn subscribe(sandbox: &Sandbox) -> Program {
+pub(crate) fn subscribe(sandbox: &Sandbox) -> Program {
     let arguments = ["-i", "witness-observer", "-t", "#", "-F", "EVENT %t %p"];
     let mut command = foreign::mosquitto("mosquitto_sub", Mqtt::V3_1_1, sandbox, &sandbox.observer(), arguments);
     let subscriber = Program::start(&mut command);
@@ -27,13 +27,13 @@ pub fn subscribe(sandbox: &Sandbox) -> Program {
 }
 
 /// Starts `mosquitto_pub` with one message.
-pub fn publish(sandbox: &Sandbox, identity: &Identity, client_id: &str, topic: &str, message: &str) -> Program {
+pub(crate) fn publish(sandbox: &Sandbox, identity: &Identity, client_id: &str, topic: &str, message: &str) -> Program {
     let arguments = ["-i", client_id, "-t", topic, "-m", message];
     Program::start(&mut foreign::mosquitto("mosquitto_pub", Mqtt::V3_1_1, sandbox, identity, arguments))
 }
 
 /// What that `mosquitto_sub` has received so far.
-pub fn events(subscriber: &Program) -> Vec<Event> {
+pub(crate) fn events(subscriber: &Program) -> Vec<Event> {
     let lines = subscriber.lines(Stream::Out);
     let printed = lines.iter().filter_map(|line| line.strip_prefix("EVENT "));
     printed
@@ -46,18 +46,18 @@ pub fn events(subscriber: &Program) -> Vec<Event> {
 }
 
 #[track_caller]
-pub fn wait_for_event(subscriber: &Program, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+pub(crate) fn wait_for_event(subscriber: &Program, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
     subscriber.wait_until(what, SOON, || events(subscriber).into_iter().find(&wanted))
 }
 
 /// What the sandbox decided about this kind of request.
-pub fn decisions(sandbox: &Sandbox, event: &str) -> Vec<Value> {
+pub(crate) fn decisions(sandbox: &Sandbox, event: &str) -> Vec<Value> {
     sandbox.decisions().into_iter().filter(|decision| decision["event"] == event).collect()
 }
 
 /// Waits for a decision about this kind of request: the sandbox answers first and writes it down afterwards.
 #[track_caller]
-pub fn wait_for_decision(sandbox: &Sandbox, event: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait_for_decision(sandbox: &Sandbox, event: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let decided = || decisions(sandbox, event).into_iter().find(&wanted);
     sandbox.program().wait_until(&format!("decision about {event}"), SOON, decided)
 }

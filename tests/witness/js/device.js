@@ -59,7 +59,11 @@ class Link311 {
       .with_reconnect_max_sec(3600)
       .build();
     this.connection = new mqtt.MqttClient().new_connection(config);
-    this.connection.on('interrupt', (error) => this.lost.put({ error: String(error) }));
+    this.hungUp = false;
+    this.connection.on('interrupt', (error) => {
+      this.hungUp = true;
+      this.lost.put({ error: String(error) });
+    });
     this.connection.on('error', () => {});
   }
 
@@ -100,7 +104,9 @@ class Link311 {
   }
 
   async close() {
-    await within(this.options, 'a disconnect', this.connection.disconnect());
+    const done = this.connection.disconnect();
+    // After a hang-up it would come only with the next attempt to reconnect.
+    if (!this.hungUp) await within(this.options, 'a disconnect', done);
   }
 
   identityClient() {
@@ -312,7 +318,7 @@ async function live(options, thing, certificate, key) {
   let link = linkTo(options, thing, certificate, key);
   tell('connected', await link.open());
   tell('subscribed', { filter: `${thing}/commands`, ...(await link.subscribe(`${thing}/commands`)) });
-  tell('published', { topic: thing, ...(await link.publish(thing, JSON.stringify({ temperature: 25.0 }))) });
+  tell('published', { topic: thing, ...(await link.publish(thing, JSON.stringify({ temperature: 25.5 }))) });
   tell('received', await link.messages.get());
   await link.close();
 
