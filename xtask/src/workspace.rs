@@ -268,7 +268,7 @@ mod test {
         let all: Vec<PathBuf> = workspace.packages.iter().flat_map(|package| package.sources().unwrap()).collect();
         for file in [
             "xtask/src/tools/python.rs",
-            "tests/tests/witnesses.rs",
+            "tests/tests/witnesses/gateway.rs",
             "crates/aether-nexus/examples/temperature_poller.rs",
             "crates/aether-outbox/benches/memory.rs",
             "crates/aether-provisioning/tests/support/mod.rs",
