@@ -8,13 +8,13 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{self, Broker, ServerTls};
+use crate::broker::{self, Broker, BrokerParts, Memory, ServerTls};
 use crate::ca::CaFolder;
 use crate::clock::Clock;
 use crate::provisioning::{Provisioning, ProvisioningParts};
 use crate::state::{self, State, Wanted};
 use crate::trust::Trust;
-use crate::{Files, KeyKind, Sandbox, StartError};
+use crate::{Files, KeyKind, Limits, Sandbox, StartError};
 
 /// Settings of a [`Sandbox`]; made by [`Sandbox::builder`].
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub struct SandboxBuilder {
     region: Option<String>,
     account_id: Option<String>,
     device_keys: KeyKind,
+    limits: Limits,
 }
 
 impl SandboxBuilder {
@@ -36,6 +37,7 @@ impl SandboxBuilder {
             region: None,
             account_id: None,
             device_keys: KeyKind::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -87,6 +89,15 @@ impl SandboxBuilder {
         self
     }
 
+    /// What clients, connections and the account may ask of the broker.
+    ///
+    /// Default: [`Limits::default`], as AWS has them.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Starts the sandbox. On return it accepts connections.
     ///
     /// The address is taken before anything is written, so a start that fails for a setting leaves
@@ -110,12 +121,19 @@ impl SandboxBuilder {
             clock: clock.clone(),
         };
         state::check(&wanted)?;
+        self.limits.check()?;
         let taken = |source| StartError::Listen { address: self.listen, source };
         let listener = TcpListener::bind(self.listen).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
 
         let files = Files::new(&self.dir);
-        let opened = spawn_blocking(move || state::open(&wanted, address.ip())).await;
+        let limits = self.limits;
+        let opened = spawn_blocking(move || {
+            let state = state::open(&wanted, address.ip())?;
+            let memory = Memory::open(&wanted.dir, &limits)?;
+            Ok::<_, StartError>((state, memory, limits))
+        });
+        let (state, memory, limits) = opened.await.map_err(StartError::crypto("the state of the sandbox"))??;
         let State {
             lock,
             account,
@@ -126,7 +144,7 @@ impl SandboxBuilder {
             customer_cas,
             audit,
             audit_writer,
-        } = opened.map_err(StartError::crypto("the state of the sandbox"))??;
+        } = state;
 
         let tls =
             ServerTls::new(server_certificate, &server_key).map_err(StartError::crypto("the server's TLS identity"))?;
@@ -138,7 +156,10 @@ impl SandboxBuilder {
             template_name,
         });
         let trust = Arc::new(Trust::new(Arc::clone(&account), CaFolder::new(customer_cas)));
-        let broker = Arc::new(Broker::new(audit, Arc::clone(&account), provisioning, trust, tls, lock));
+        let parts =
+            BrokerParts { audit, account: Arc::clone(&account), provisioning, trust, tls, clock, limits, memory, lock };
+        let broker = Arc::new(Broker::new(parts));
+        broker.tasks.spawn(Arc::clone(&broker).sweep());
         let cutting = Arc::downgrade(&broker);
         account.on_withdrawn(move |certificate| {
             if let Some(broker) = cutting.upgrade() {

@@ -27,6 +27,13 @@ pub enum StartError {
         /// What it should be.
         expected: String,
     },
+    /// A limit is out of its range.
+    #[error("setting `limits` cannot be used")]
+    Limits(
+        /// Which limit, and what it should be.
+        #[from]
+        crate::InvalidLimits,
+    ),
     /// The listen address cannot be used; most often another program has the port.
     #[error("setting `listen` is {address}, expected a free address of this machine")]
     Listen {
@@ -82,6 +89,7 @@ impl StartError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Setting { .. }
+            | Self::Limits(_)
             | Self::Listen { .. }
             | Self::DirectoryInUse { .. }
             | Self::InvalidFile { .. }

@@ -55,6 +55,7 @@
 //! | `policies/*.json` | IoT policies, written at the first start and evaluated from there |
 //! | `template.json` | the provisioning template, likewise |
 //! | `audit.jsonl` | every decision, one JSON object a line ([`AuditRecord::to_json`]) |
+//! | `sessions.jsonl`, `retained.jsonl` | persistent sessions with their stored messages, and retained messages |
 //! | `customer-cas/`, `registry/`, `private/`, `settings.json`, `lock` | the sandbox's own |
 //!
 //! Private keys have mode 0600 and the directories it makes 0700, both from their creation. A
@@ -69,15 +70,16 @@
 //!
 //! | matter | behaviour |
 //! | --- | --- |
-//! | MQTT | 3.1.1. An MQTT 5 CONNECT is answered with reason 0x84 (unsupported protocol version) and closed |
-//! | violation of a policy | the connection is closed, without CONNACK, SUBACK or PUBACK; a delivery is left out silently |
-//! | QoS 2 | a PUBLISH or SUBSCRIBE gets no answer, a last will with it no CONNACK |
-//! | sessions | not kept: `session_present` is always 0, also for a client that asked for a persistent one |
-//! | retained messages | need `iot:RetainPublish`, are delivered, but not kept |
-//! | client id | up to 128 bytes, none that starts with `$`; without one a clean session gets `$GEN/…`; a second connection takes over |
-//! | topics | 256 bytes, 7 slashes; `a/#` does not take in `a`; `$` topics are reserved for the service |
-//! | limits | payload 128 KB, 8 filters a SUBSCRIBE, 50 subscriptions a connection, 100 unacknowledged deliveries; 1000 more wait, then they are dropped and counted in the decision log |
-//! | keep-alive | closed after one and a half times of it; 0 stands for 1200 s |
+//! | MQTT | 3.1.1 and 5, QoS 0 and 1; MQTT 5 without subscription identifiers and AUTH |
+//! | violation of a policy | MQTT 3.1.1: the connection is closed, without CONNACK, SUBACK or PUBACK; MQTT 5: reason 0x87 in CONNACK, SUBACK or PUBACK, and in DISCONNECT for QoS 0; a delivery is left out silently |
+//! | QoS 2 | MQTT 3.1.1: a PUBLISH or SUBSCRIBE gets no answer, a last will with it no CONNACK; MQTT 5: reason 0x9B |
+//! | sessions | persistent ones live for 1 h without a connection, on disk too; stored messages come at 10 a second, new ones pass them |
+//! | retained messages | one a topic, on disk too; for a subscription to exactly that topic alone |
+//! | client id | up to 128 bytes, none that starts with `$`; without one a clean session gets `$GEN/…`; a second connection takes over; one CONNECT a second |
+//! | topics | 256 bytes, 7 slashes; `a/#` does not take in `a`; `$` topics are reserved for the service; `$share/<name>/…` for both versions; `$aws/rules/…` is taken and goes to no client |
+//! | limits | [`Limits`]: AWS's unless set otherwise. Messages beyond 100 a second on one connection are discarded without PUBACK |
+//! | keep-alive | 30 to 1200 s, the nearest is taken, 0 stands for 1200 s; closed after one and a half times of it |
+//! | lifecycle events | `$aws/events/presence/…` and `$aws/events/subscriptions/…`, QoS 1 |
 //! | client certificates | X.509 version 1 and 3, RSA of 2048 bits and more, ECDSA on P-256 and P-384, SHA-256 and better |
 //! | customer CAs | version 3 with `CA:TRUE`, or version 1 and self-signed, with keys and signatures as above; removing the file from `customer-cas/` takes one back for new connections |
 //! | pending certificates | deleted when their ownership token expires, after an hour: in fact at the next start, or when the next one is made |
@@ -135,6 +137,7 @@ mod state;
 mod trust;
 
 pub use audit::{AuditDecision, AuditEvent, AuditRecord, AuditStream, StatementRef};
+pub use broker::{InvalidLimits, Limits};
 pub use builder::SandboxBuilder;
 pub use ca::register_ca;
 pub use error::{RegisterCaError, StartError};

@@ -124,7 +124,7 @@ async fn an_answer_goes_to_the_asking_connection_alone() {
     let sandbox = support::start(dir.path()).await;
     let mut asking = claim(&sandbox, "asking").await;
     let mut other = claim(&sandbox, "other").await;
-    let mut watcher = support::observer(&sandbox, "$aws/#").await;
+    let mut watcher = support::observer(&sandbox, "$aws/certificates/#").await;
     listen_for_answers(&asking).await;
     listen_for_answers(&other).await;
     ask(&mut asking, CREATE, b"{}").await.unwrap();

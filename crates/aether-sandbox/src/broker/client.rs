@@ -1,53 +1,19 @@
 //! One connected MQTT client, as the rest of the broker sees it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use rmqtt_codec::types::QoS;
 use tokio_util::sync::CancellationToken;
 
-use super::outbound::{Delivery, Outbound};
-use super::topic;
+use super::ending::EndReason;
+use super::packet::Version;
+use super::wire::Wire;
 use crate::access::Access;
 use crate::audit::AuditLog;
 use crate::policy::{Action, Verdict};
 use crate::trust::Identity;
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus, StatementRef};
-
-/// Why a connection ended, in the words of AWS's lifecycle events (sheet, 4.9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EndReason {
-    /// The client said goodbye.
-    ClientInitiated,
-    /// The client broke the protocol or a limit.
-    ClientError,
-    /// The client did something no policy allows.
-    AuthError,
-    /// The network connection broke.
-    ConnectionLost,
-    /// Another connection took over the client id.
-    DuplicateClientId,
-    /// Nothing was heard for one and a half keep-alives.
-    KeepAliveTimeout,
-    /// The sandbox cut it: shut-down, a certificate switched off, or on request.
-    ServerInitiated,
-}
-
-impl EndReason {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientInitiated => "CLIENT_INITIATED_DISCONNECT",
-            Self::ClientError => "CLIENT_ERROR",
-            Self::AuthError => "AUTH_ERROR",
-            Self::ConnectionLost => "CONNECTION_LOST",
-            Self::DuplicateClientId => "DUPLICATE_CLIENTID",
-            Self::KeepAliveTimeout => "MQTT_KEEP_ALIVE_TIMEOUT",
-            Self::ServerInitiated => "SERVER_INITIATED_DISCONNECT",
-        }
-    }
-}
 
 /// What every audit record of one connection has in common.
 #[derive(Clone, Debug)]
@@ -99,41 +65,68 @@ impl Witness {
     }
 }
 
+/// What a CONNECT asks for that policies may be about (sheet, 3.5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectAttributes {
+    /// A session that outlives the connection.
+    pub(crate) persistent: bool,
+    pub(crate) will_topic: Option<String>,
+}
+
 /// A client past its CONNECT.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) identity: Identity,
     pub(super) witness: Witness,
-    pub(super) outbound: Outbound,
+    pub(super) wire: Arc<Wire>,
+    /// For the context of its policies.
+    #[expect(dead_code, reason = "conditions on it are evaluated with the policies to come")]
+    pub(super) attributes: ConnectAttributes,
+    /// Names this connection in lifecycle events.
+    pub(super) session_identifier: String,
+    /// When it connected.
+    pub(super) since: SystemTime,
     access: Access,
-    subscriptions: Mutex<HashMap<String, QoS>>,
     ended: OnceLock<EndReason>,
     stop: CancellationToken,
 }
 
+/// What makes a [`Client`].
+pub(super) struct ClientParts {
+    pub(super) id: String,
+    pub(super) identity: Identity,
+    pub(super) witness: Witness,
+    pub(super) wire: Wire,
+    pub(super) attributes: ConnectAttributes,
+    pub(super) session_identifier: String,
+    pub(super) since: SystemTime,
+    pub(super) access: Access,
+    pub(super) stop: CancellationToken,
+}
+
 impl Client {
-    pub(super) fn new(
-        id: String,
-        identity: Identity,
-        witness: Witness,
-        access: Access,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(parts: ClientParts) -> Self {
         Self {
-            id,
-            identity,
-            witness,
-            outbound: Outbound::default(),
-            access,
-            subscriptions: Mutex::default(),
+            id: parts.id,
+            identity: parts.identity,
+            witness: parts.witness,
+            wire: Arc::new(parts.wire),
+            attributes: parts.attributes,
+            session_identifier: parts.session_identifier,
+            since: parts.since,
+            access: parts.access,
             ended: OnceLock::new(),
-            stop,
+            stop: parts.stop,
         }
     }
 
     pub(super) fn connection(&self) -> u64 {
         self.witness.connection
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.wire.capacity.version
     }
 
     /// What the account says of this client's certificate now.
@@ -146,30 +139,15 @@ impl Client {
         self.access.decide(action, target)
     }
 
-    /// Delivers a message if the client's policies let it receive from the topic; silently not,
-    /// otherwise (sheet, 3.6). Only the audit log hears of it.
-    pub(super) fn deliver(&self, delivery: Delivery) {
-        let verdict = self.may(Action::Receive, &delivery.topic);
-        match verdict.allowed {
-            true => self.outbound.deliver(delivery),
-            false => self.witness.denied(
-                AuditEvent::Receive,
-                Some(&delivery.topic),
-                verdict.decided_by,
-                "no policy allows iot:Receive",
-            ),
+    /// Whether the client's policies let it receive from a topic. If not, the message is silently
+    /// left out (sheet, 3.6), and only the audit log hears of it.
+    pub(super) fn may_receive(&self, topic: &str) -> bool {
+        let verdict = self.may(Action::Receive, topic);
+        if !verdict.allowed {
+            let reason = "no policy allows iot:Receive";
+            self.witness.denied(AuditEvent::Receive, Some(topic), verdict.decided_by, reason);
         }
-    }
-
-    /// The best quality of service this client has subscribed to `topic` with.
-    pub(super) fn subscribed_to(&self, topic: &str) -> Option<QoS> {
-        let subscriptions = self.subscriptions();
-        let matching = subscriptions.iter().filter(|(filter, _)| topic::matches(filter, topic));
-        matching.map(|(_, qos)| *qos).max()
-    }
-
-    pub(super) fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, QoS>> {
-        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+        verdict.allowed
     }
 
     /// Ends the connection. The first reason given is the one that counts.

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rmqtt_codec::v3::{Codec, ConnectAck, ConnectAckReason, LastWill, Packet};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::codec::Decoder;
 
 use super::Broker;
 use super::admission::{self, Admitted};
-use super::client::{Client, EndReason, Witness};
-use super::limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, MAX_PACKET, WRITE_TIMEOUT};
-use super::outbound::Delivery;
-use super::session::{Fault, Session};
+use super::client::{Client, Witness};
+use super::codec::{Codec, reason_of};
+use super::ending::{EndReason, Fault};
+use super::limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, PACKET_ROOM, WRITE_TIMEOUT};
+use super::message::{Message, Qos};
+use super::packet::{Accept, Outgoing, Will};
+use super::session::Session;
+use super::subscriber::Subscriber;
+use super::wire::Taken;
 use crate::policy::Action;
 use crate::trust::{ClientVerifier, Identity};
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
@@ -40,24 +43,24 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
     };
     let Some((mut stream, identity)) = handshake else { return };
     witness.identity = Some(identity.clone());
-    let mut buffer = BytesMut::with_capacity(4096);
-    let mut codec = Codec::new(MAX_PACKET);
+    let mut buffer = BytesMut::with_capacity(1024);
+    let mut version = None;
     let connect = tokio::select! {
         () = stop.cancelled() => return,
-        connect = admission::read_connect(&mut stream, &mut buffer, &mut codec) => connect,
+        connect = admission::read_connect(&mut stream, &mut buffer, max_packet(&broker), &mut version) => connect,
     };
     let admitted = match connect {
-        Ok(connect) => admission::admit(&broker, witness, identity, connect),
+        Ok((connect, codec)) => admission::admit(&broker, witness, identity, connect).map(|admitted| (admitted, codec)),
         Err(refusal) => {
-            admission::refused(&witness, &refusal);
+            admission::refused(&broker, &witness, &refusal);
             Err(refusal)
         }
     };
     match admitted {
-        Ok(admitted) => run(&broker, stream, buffer, codec, admitted).await,
+        Ok((admitted, codec)) => run(&broker, stream, buffer, codec, admitted).await,
         Err(refusal) => {
             let farewell = async {
-                if let Some(answer) = refusal.answer {
+                if let Some(answer) = refusal.answer(version) {
                     stream.write_all(&answer).await?;
                 }
                 stream.shutdown().await
@@ -66,6 +69,11 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
             let _ = timeout(DRAIN_TIMEOUT, farewell).await;
         }
     }
+}
+
+/// Longest packet taken: a full payload, a full topic and properties, a CONNECT's fields.
+fn max_packet(broker: &Broker) -> u32 {
+    u32::try_from(broker.limits.payload_bytes + PACKET_ROOM).unwrap_or(u32::MAX)
 }
 
 async fn handshake(broker: &Broker, socket: TcpStream, witness: &Witness) -> Option<(TlsStream<TcpStream>, Identity)> {
@@ -104,31 +112,55 @@ async fn run(
     mut codec: Codec,
     admitted: Admitted,
 ) {
-    let Admitted { client, silence, will } = admitted;
+    let Admitted { client, will, keep_alive, .. } = &admitted;
     let (mut read, write) = tokio::io::split(stream);
-    let writer = tokio::spawn(write_out(write, Arc::clone(&client)));
-    broker.router.enter(&client);
+    let now = broker.clock.now();
+    let (subscriber, session_present) = broker.router.enter(client, admitted.clean, admitted.expiry, now);
     // Asked again now that the client can be found and cut: the status may have changed between.
     if client.status() != Some(CertificateStatus::Active) {
-        client.end(EndReason::ServerInitiated);
+        client.end(EndReason::Deactivated);
     }
-    let session = Session::new(Arc::clone(broker), Arc::clone(&client));
-    let fault = match session.send(connack()) {
-        Ok(()) => read_in(&mut read, &mut buffer, &mut codec, &session, silence).await,
-        Err(fault) => fault,
+    let version = broker.presence.enter(&client.id, now);
+    let accepted = client.wire.send(&Outgoing::Accept(accept(broker, &admitted, session_present)));
+    broker.announce_connected(client, version);
+    // Starts after CONNACK is encoded: nothing overtakes it.
+    let writing = write_out(write, Arc::clone(broker), Arc::clone(client), Arc::clone(&subscriber));
+    let writer = tokio::spawn(writing);
+    let session = Session::new(Arc::clone(broker), Arc::clone(client), Arc::clone(&subscriber));
+    let fault = match accepted {
+        Ok(()) => read_in(&mut read, &mut buffer, &mut codec, &session, *keep_alive * 3 / 2).await,
+        Err(overrun) => overrun.into(),
     };
     client.end(fault.reason);
     // Another reason may have come first: the take-over that made the read stop, for instance.
     let reason = client.ended().unwrap_or(fault.reason);
-    broker.router.leave(&client);
-    client.outbound.close(reason != EndReason::ServerInitiated);
+    let code = if reason == fault.reason { fault.code } else { reason.code() };
+    let now = broker.clock.now();
+    broker.router.leave(&subscriber, client, session.goodbye_expiry(), now);
+    client.wire.close(reason.drains(), code);
     finish_writing(writer).await;
-    record_end(&client, reason, &fault);
+    record_end(client, &subscriber, reason, &fault);
+    broker.presence.leave(&client.id, now);
+    broker.announce_disconnected(client, reason, version);
     if let Some(will) = will
-        && reason != EndReason::ClientInitiated
+        && (reason != EndReason::ClientInitiated || fault.with_will)
         && !broker.stop.is_cancelled()
     {
-        publish_will(broker, &client, will);
+        publish_will(broker, client, will);
+    }
+}
+
+fn accept(broker: &Broker, admitted: &Admitted, session_present: bool) -> Accept {
+    let seconds = |time: Duration| time.as_secs();
+    Accept {
+        session_present,
+        expiry: admitted.adjusted_expiry.map(|expiry| u32::try_from(seconds(expiry)).unwrap_or(u32::MAX)),
+        assigned_client_id: admitted.named.then(|| admitted.client.id.clone()),
+        receive_max: broker.limits.in_flight,
+        aliases: broker.limits.topic_aliases,
+        // A part of a second is not to be said, and none at all would switch keep-alive off.
+        keep_alive: u16::try_from(seconds(admitted.keep_alive)).unwrap_or(u16::MAX).max(1),
+        max_packet: max_packet(broker),
     }
 }
 
@@ -144,23 +176,32 @@ async fn read_in(
     loop {
         loop {
             match codec.decode(buffer) {
-                Ok(Some((packet, _))) => {
+                Ok(Some(packet)) => {
                     heard = Instant::now();
                     if let Err(fault) = session.handle(packet) {
                         return fault;
                     }
                 }
                 Ok(None) => break,
-                Err(error) => return Fault::new(EndReason::ClientError, error.to_string()),
+                Err(error) => return Fault::client(reason_of(&error), error.to_string()),
             }
         }
         let bytes = tokio::select! {
-            () = session.client().stopped() => return Fault::new(EndReason::ServerInitiated, "cut"),
+            () = session.client().stopped() => return Fault::new(EndReason::ShutDown, "cut"),
             bytes = timeout_at(heard + silence, read.read_buf(buffer)) => bytes,
         };
         match bytes {
             Ok(Ok(0)) => return Fault::new(EndReason::ConnectionLost, "closed by the client"),
-            Ok(Ok(_)) => {}
+            Ok(Ok(bytes)) => {
+                let wait = session.client().wire.throttle.charge(bytes);
+                if !wait.is_zero() {
+                    tokio::select! {
+                        () = session.client().stopped() => {}
+                        () = sleep(wait) => {}
+                    }
+                    heard = Instant::now();
+                }
+            }
             // Without TLS's close_notify, which is how a killed client goes.
             Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                 return Fault::new(EndReason::ConnectionLost, "closed by the client");
@@ -172,15 +213,43 @@ async fn read_in(
 }
 
 /// The writer task: everything for the client passes through here.
-async fn write_out<W: AsyncWrite + Unpin>(mut write: WriteHalf<W>, client: Arc<Client>) {
-    while let Some(bytes) = client.outbound.next().await {
-        let written = timeout(WRITE_TIMEOUT, async {
-            write.write_all(&bytes).await?;
-            write.flush().await
-        });
-        if !matches!(written.await, Ok(Ok(()))) {
-            client.end(EndReason::ConnectionLost);
-            return;
+async fn write_out<W: AsyncWrite + Unpin>(
+    mut write: WriteHalf<W>,
+    broker: Arc<Broker>,
+    client: Arc<Client>,
+    subscriber: Arc<Subscriber>,
+) {
+    let wire = &client.wire;
+    loop {
+        let may_receive = |message: &Message| client.may_receive(&message.topic);
+        let advanced = subscriber.mailbox.advance(wire, &broker.limits, broker.clock.now(), may_receive);
+        advanced.done.iter().for_each(|number| subscriber.done(*number));
+        match wire.take() {
+            Taken::Bytes(bytes) => {
+                let wait = wire.throttle.charge(bytes.len());
+                if !wait.is_zero() {
+                    tokio::select! {
+                        () = client.stopped() => {}
+                        () = sleep(wait) => {}
+                    }
+                }
+                let written = timeout(WRITE_TIMEOUT, async {
+                    write.write_all(&bytes).await?;
+                    write.flush().await
+                });
+                if !matches!(written.await, Ok(Ok(()))) {
+                    client.end(EndReason::ConnectionLost);
+                    return;
+                }
+            }
+            Taken::Closed => break,
+            Taken::Nothing => match advanced.again {
+                Some(again) => tokio::select! {
+                    () = wire.woken() => {}
+                    () = sleep_until(again) => {}
+                },
+                None => wire.woken().await,
+            },
         }
     }
     // The connection is over; a client that has gone already cannot be told so.
@@ -193,20 +262,12 @@ async fn finish_writing(mut writer: tokio::task::JoinHandle<()>) {
     }
 }
 
-fn connack() -> Packet {
-    Packet::ConnectAck(ConnectAck {
-        return_code: ConnectAckReason::ConnectionAccepted,
-        // Sessions are not kept in this version, so none is ever present.
-        session_present: false,
-    })
-}
-
-fn record_end(client: &Client, reason: EndReason, fault: &Fault) {
+fn record_end(client: &Client, subscriber: &Subscriber, reason: EndReason, fault: &Fault) {
     let mut words = reason.as_str().to_owned();
     if fault.reason == reason && !fault.detail.is_empty() {
         words = format!("{words}: {}", fault.detail);
     }
-    let dropped = client.outbound.dropped();
+    let dropped = subscriber.mailbox.dropped();
     if dropped > 0 {
         words = format!("{words}; {dropped} deliveries dropped because its queue was full");
     }
@@ -215,11 +276,24 @@ fn record_end(client: &Client, reason: EndReason, fault: &Fault) {
 }
 
 /// Sends the last will of a client that went without a goodbye (sheet, 4.6).
-fn publish_will(broker: &Broker, client: &Client, will: LastWill) {
-    let topic = will.topic.to_string();
-    let verdict = client.may(Action::Publish, &topic);
-    if verdict.allowed {
-        client.witness.allowed(AuditEvent::Publish, &topic, verdict.decided_by);
-        broker.router.publish(&Delivery { topic, payload: will.message, qos: will.qos });
+fn publish_will(broker: &Broker, client: &Client, will: &Will) {
+    let verdict = client.may(Action::Publish, &will.topic);
+    if !verdict.allowed || (will.retain && !client.may(Action::RetainPublish, &will.topic).allowed) {
+        return;
+    }
+    let now = broker.clock.now();
+    let message = Message {
+        topic: will.topic.as_str().into(),
+        payload: will.payload.clone(),
+        qos: will.qos.unwrap_or(Qos::AtLeastOnce),
+        retain: will.retain,
+        properties: will.properties.clone(),
+        expires: broker.expires(will.expiry.map(Into::into), now),
+        at: now,
+        connection: client.connection(),
+    };
+    match broker.publish(message, Some(&client.id)) {
+        Ok(()) => client.witness.allowed(AuditEvent::Publish, &will.topic, verdict.decided_by),
+        Err(refused) => client.witness.denied(AuditEvent::Publish, Some(&will.topic), None, refused.reason()),
     }
 }

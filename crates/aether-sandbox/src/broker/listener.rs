@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::limits::MAX_CONNECTIONS;
 use super::{Broker, connection};
 
 /// Pause after a failed accept: the usual cause, too many open files, does not pass at once.
@@ -14,7 +13,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the broker stops.
 pub(crate) async fn listen(broker: Arc<Broker>, listener: TcpListener) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(broker.limits.connections.min(Semaphore::MAX_PERMITS)));
     let stop = broker.stop.clone();
     loop {
         let next = async {

@@ -1,41 +1,72 @@
 //! The MQTT broker: one task for each connection, one table of clients and subscriptions.
 //!
 //! ```text
-//!  listener ─▶ TLS (trust) ─▶ admission (CONNECT) ─▶ session ─┬─▶ router ─▶ outbound of others
-//!                                                  policies   └─▶ provisioning ─▶ own outbound
+//!  listener ─▶ TLS (trust) ─▶ admission (CONNECT) ─▶ session ─┬─▶ router ─▶ subscribers
+//!                                  │               policies   ├─▶ retained        │ mailbox
+//!                              presence (events)              └─▶ provisioning    ▼
+//!                                                                   own wire ◀── wire ─▶ client
 //! ```
 //!
-//! Speaks MQTT 3.1.1 as AWS IoT Core does (reference sheet, sections 3.6 and 4). Kept for later:
-//! MQTT 5, persistent sessions, retained messages, rate limits.
+//! Speaks MQTT 3.1.1 and 5 as AWS IoT Core does (reference sheet, sections 3.6 and 4). A connection
+//! is a [`client::Client`] with its [`wire::Wire`]; the MQTT session, which may outlive it, is a
+//! [`subscriber::Subscriber`] with its [`mailbox::Mailbox`].
 
 mod admission;
 mod client;
+mod codec;
 mod connection;
+mod durable;
+mod ending;
 mod limits;
 mod listener;
-mod outbound;
+mod mailbox;
+mod message;
+mod pace;
+mod packet;
+mod presence;
+mod retained;
 mod router;
 mod session;
+mod sessions;
+mod subscriber;
+#[allow(dead_code, reason = "for the web page and the HTTP API, which are not in yet")]
+mod tap;
 mod tls;
 mod topic;
 mod tree;
+mod wire;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::client::EndReason;
+use self::ending::EndReason;
+pub use self::limits::{InvalidLimits, Limits};
 pub(crate) use self::listener::listen;
+use self::message::{Message, Qos};
+use self::pace::Paces;
+use self::presence::Presence;
+use self::retained::{NotRetained, Retained};
 use self::router::Router;
+use self::sessions::SessionStore;
+use self::tap::Seen;
 pub(crate) use self::tls::ServerTls;
-use crate::CertificateId;
 use crate::account::Account;
 use crate::audit::AuditLog;
+use crate::clock::Clock;
 use crate::provisioning::Provisioning;
 use crate::trust::Trust;
+use crate::{CertificateId, StartError};
+
+/// How often sessions whose time is over are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// What the parts of the broker share.
 #[derive(Debug)]
@@ -45,43 +76,87 @@ pub(crate) struct Broker {
     pub(crate) provisioning: Provisioning,
     pub(crate) trust: Arc<Trust>,
     pub(crate) tls: ServerTls,
+    pub(crate) clock: Clock,
     /// Cancelled to stop everything.
     pub(crate) stop: CancellationToken,
     /// Every task that serves a client.
     pub(crate) tasks: TaskTracker,
+    limits: Arc<Limits>,
     router: Router,
+    retained: Retained,
+    presence: Presence,
+    connects: Paces,
+    seen: broadcast::Sender<Seen>,
     connections: AtomicU64,
     /// Held locked as long as any task may still write to the directory.
     _lock: File,
 }
 
+/// What makes a [`Broker`].
+#[derive(Debug)]
+pub(crate) struct BrokerParts {
+    pub(crate) audit: AuditLog,
+    pub(crate) account: Arc<Account>,
+    pub(crate) provisioning: Provisioning,
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) tls: ServerTls,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) memory: Memory,
+    pub(crate) lock: File,
+}
+
+/// What the broker has kept from the last run.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    sessions: SessionStore,
+    retained: Retained,
+}
+
+impl Memory {
+    /// Reads `sessions.jsonl` and `retained.jsonl` in `dir`. Blocks.
+    pub(crate) fn open(dir: &Path, limits: &Limits) -> Result<Self, StartError> {
+        Ok(Self {
+            sessions: SessionStore::open(&dir.join("sessions.jsonl"))?,
+            retained: Retained::open(&dir.join("retained.jsonl"), limits)?,
+        })
+    }
+}
+
 impl Broker {
-    pub(crate) fn new(
-        audit: AuditLog,
-        account: Arc<Account>,
-        provisioning: Provisioning,
-        trust: Arc<Trust>,
-        tls: ServerTls,
-        lock: File,
-    ) -> Self {
+    pub(crate) fn new(parts: BrokerParts) -> Self {
+        let limits = Arc::new(parts.limits);
         Self {
-            audit,
-            account,
-            provisioning,
-            trust,
-            tls,
+            audit: parts.audit,
+            account: parts.account,
+            provisioning: parts.provisioning,
+            trust: parts.trust,
+            tls: parts.tls,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            router: Router::default(),
+            router: Router::new(parts.memory.sessions, Arc::clone(&limits), parts.clock.now()),
+            retained: parts.memory.retained,
+            presence: Presence::default(),
+            connects: Paces::new(limits.connects_per_second),
+            seen: broadcast::Sender::new(tap::BACKLOG),
             connections: AtomicU64::new(0),
-            _lock: lock,
+            clock: parts.clock,
+            limits,
+            _lock: parts.lock,
         }
     }
 
-    /// Cuts every live connection.
+    /// Publishes a message of the service on a reserved topic: lifecycle and registry events.
+    pub(crate) fn publish_system(&self, topic: &str, payload: impl Into<Bytes>) {
+        let message = Message::of_service(topic, payload, Qos::AtLeastOnce, self.clock.now());
+        // Only a retained message is ever refused.
+        let _ = self.publish(message, None);
+    }
+
+    /// Cuts every live connection, without a word.
     pub(crate) fn cut_all(&self) {
         for client in self.router.clients() {
-            client.end(EndReason::ServerInitiated);
+            client.end(EndReason::Cut);
         }
     }
 
@@ -89,9 +164,44 @@ impl Broker {
     pub(crate) fn cut(&self, certificate: &CertificateId) {
         for client in self.router.clients() {
             if client.identity.certificate == *certificate {
-                client.end(EndReason::ServerInitiated);
+                client.end(EndReason::Deactivated);
             }
         }
+    }
+
+    /// Ends sessions whose time is over, until the broker stops.
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(SWEEP) => self.router.sweep(self.clock.now()),
+            }
+        }
+    }
+
+    /// Keeps a message if it is to be retained, and hands it to taps and subscribers.
+    fn publish(&self, message: Message, client_id: Option<&str>) -> Result<(), NotRetained> {
+        if message.retain {
+            self.retained.set(&message, &self.limits)?;
+        }
+        let message = Arc::new(message);
+        self.show(&message, client_id);
+        self.router.publish(&message, self.clock.now());
+        Ok(())
+    }
+
+    /// Lets taps see a message.
+    fn show(&self, message: &Arc<Message>, client_id: Option<&str>) {
+        if self.seen.receiver_count() > 0 {
+            // The last tap may have gone since.
+            let _ = self.seen.send(Seen { message: Arc::clone(message), client_id: client_id.map(Into::into) });
+        }
+    }
+
+    /// When a message with an expiry published now is worthless (sheet, 4.8).
+    fn expires(&self, seconds: Option<u32>, now: SystemTime) -> Option<SystemTime> {
+        let life = Duration::from_secs(seconds?.into()).min(self.limits.message_expiry_max);
+        now.checked_add(life)
     }
 
     fn next_connection(&self) -> u64 {

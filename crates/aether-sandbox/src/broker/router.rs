@@ -1,92 +1,168 @@
-//! Who is connected, who has subscribed to what, and where a message goes.
+//! The sessions, who has subscribed to what, and where a message goes.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, SystemTime};
 
-use rmqtt_codec::types::QoS;
-
-use super::client::{Client, EndReason};
-use super::outbound::Delivery;
+use super::client::Client;
+use super::ending::EndReason;
+use super::limits::Limits;
+use super::message::Message;
+use super::sessions::{Options, SessionStore};
+use super::subscriber::{How, Subscriber};
+use super::topic::shared;
 use super::tree::FilterTree;
 
-/// The table of connected clients and their subscriptions.
-#[derive(Debug, Default)]
+/// The table of sessions and their subscriptions.
+#[derive(Debug)]
 pub(super) struct Router {
     table: RwLock<Table>,
+    store: Arc<SessionStore>,
+    limits: Arc<Limits>,
+    /// Turns with every shared message.
+    turns: AtomicU64,
+    random: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    by_client_id: HashMap<String, Arc<Client>>,
-    by_connection: HashMap<u64, Arc<Client>>,
-    subscriptions: FilterTree<u64, QoS>,
+    by_client_id: HashMap<String, Arc<Subscriber>>,
+    by_number: HashMap<u64, Arc<Subscriber>>,
+    subscriptions: FilterTree<u64, Options>,
+    /// Under the whole text of the filter, `$share/<name>/` included, which names the group.
+    shared: FilterTree<(Arc<str>, u64), Options>,
+    last_number: u64,
 }
 
 impl Router {
-    /// Lets a client in. An older connection with the same client id is closed (sheet, 4.2).
-    pub(super) fn enter(&self, client: &Arc<Client>) {
+    /// Takes up the sessions of the last run.
+    pub(super) fn new(store: SessionStore, limits: Arc<Limits>, now: SystemTime) -> Self {
+        let store = Arc::new(store);
+        let mut table = Table::default();
+        for (client_id, kept) in store.all() {
+            let number = table.next_number();
+            table.admit(Arc::new(Subscriber::restore(client_id, number, kept, &store, now)));
+        }
+        let table = RwLock::new(table);
+        Self { table, store, limits, turns: AtomicU64::new(0), random: RandomState::new() }
+    }
+
+    /// Lets a client in: with the session it left, if it wants it and it is still there, which the
+    /// second value says. An older connection with the same client id is closed (sheet, 4.2).
+    pub(super) fn enter(
+        &self,
+        client: &Arc<Client>,
+        clean: bool,
+        expiry: Duration,
+        now: SystemTime,
+    ) -> (Arc<Subscriber>, bool) {
         let mut table = self.change();
-        let older = table.by_client_id.insert(client.id.clone(), Arc::clone(client));
-        table.by_connection.insert(client.connection(), Arc::clone(client));
-        if let Some(older) = older {
-            table.forget_subscriptions(&older);
-            table.by_connection.remove(&older.connection());
-            older.end(EndReason::DuplicateClientId);
+        if let Some(found) = table.by_client_id.get(&client.id).cloned() {
+            let older = found.client();
+            if let Some(older) = &older {
+                older.end(EndReason::DuplicateClientId);
+            }
+            // A session that is not kept ends with its connection, which is now.
+            let gone = found.is_over(now) || (older.is_some() && found.expiry().is_zero());
+            if !clean && !gone {
+                found.resume(client, expiry);
+                return (found, true);
+            }
+            table.dismiss(&found);
+        }
+        let number = table.next_number();
+        let subscriber = Arc::new(Subscriber::begin(client, number, expiry, &self.store));
+        table.admit(Arc::clone(&subscriber));
+        (subscriber, false)
+    }
+
+    /// Takes a connection's leave; a session that is not kept goes with it.
+    pub(super) fn leave(&self, subscriber: &Subscriber, client: &Client, expiry: Option<Duration>, now: SystemTime) {
+        let mut table = self.change();
+        if subscriber.leave(client, expiry, now) && subscriber.is_over(now) {
+            table.dismiss(subscriber);
         }
     }
 
-    /// Forgets a client. The client id stays with a connection that has taken it over.
-    pub(super) fn leave(&self, client: &Client) {
+    /// Ends the sessions whose time is over.
+    pub(super) fn sweep(&self, now: SystemTime) {
         let mut table = self.change();
-        if table.by_connection.remove(&client.connection()).is_some() {
-            table.forget_subscriptions(client);
-        }
-        let current = table.by_client_id.get(&client.id);
-        if current.is_some_and(|current| current.connection() == client.connection()) {
-            table.by_client_id.remove(&client.id);
-        }
+        let over: Vec<_> = table.by_number.values().filter(|found| found.is_over(now)).cloned().collect();
+        over.iter().for_each(|found| table.dismiss(found));
     }
 
-    /// Adds or replaces a subscription of a client that is still in.
-    pub(super) fn subscribe(&self, client: &Client, filter: &str, qos: QoS) {
+    /// Adds or replaces a subscription of a session that is still there; whether it is new.
+    pub(super) fn subscribe(&self, subscriber: &Subscriber, filter: &str, options: Options) -> bool {
         let mut table = self.change();
-        if table.by_connection.contains_key(&client.connection()) {
-            client.subscriptions().insert(filter.to_owned(), qos);
-            table.subscriptions.insert(filter, client.connection(), qos);
+        if !table.by_number.contains_key(&subscriber.number) {
+            return false;
         }
+        table.insert(subscriber.number, filter, options);
+        subscriber.subscribe(filter, options)
     }
 
-    pub(super) fn unsubscribe(&self, client: &Client, filter: &str) {
+    /// Removes a subscription; whether there was one.
+    pub(super) fn unsubscribe(&self, subscriber: &Subscriber, filter: &str) -> bool {
         let mut table = self.change();
-        client.subscriptions().remove(filter);
-        table.subscriptions.remove(filter, &client.connection());
+        table.remove(subscriber.number, filter);
+        subscriber.unsubscribe(filter)
     }
 
-    /// Hands a message to every client that has subscribed to its topic and may receive it, once
-    /// each, with the lower of both qualities of service.
-    pub(super) fn publish(&self, delivery: &Delivery) {
-        let mut receivers: HashMap<u64, QoS> = HashMap::new();
-        let mut found = Vec::new();
+    /// Hands a message to every session that has subscribed to its topic, once each with the best
+    /// quality of service asked for, and to one of each group that shares a subscription.
+    pub(super) fn publish(&self, message: &Arc<Message>, now: SystemTime) {
+        let mut found: Vec<(u64, Options)> = Vec::new();
+        let mut groups: HashMap<Arc<str>, Vec<(u64, Options)>> = HashMap::new();
+        let mut receivers = Vec::new();
         {
             let table = self.read();
-            table.subscriptions.find(&delivery.topic, &mut |connection, qos| {
-                receivers.entry(*connection).and_modify(|best| *best = (*best).max(*qos)).or_insert(*qos);
+            table.subscriptions.find(&message.topic, &mut |number, options| found.push((*number, *options)));
+            table.shared.find(&message.topic, &mut |(group, number), options| {
+                groups.entry(Arc::clone(group)).or_default().push((*number, *options));
             });
-            for (connection, qos) in receivers {
-                if let Some(client) = table.by_connection.get(&connection) {
-                    found.push((Arc::clone(client), qos));
-                }
+            merge(&mut found);
+            let get = |(number, options): &(u64, Options)| {
+                let subscriber = table.by_number.get(number)?;
+                (!subscriber.is_over(now)).then(|| (Arc::clone(subscriber), *options))
+            };
+            receivers.extend(found.iter().filter_map(get));
+            for members in groups.into_values() {
+                receivers.extend(self.pick(members.iter().filter_map(get).collect()));
             }
         }
         // Policies are asked outside the lock: they cost more than the look-up.
-        for (client, qos) in found {
-            client.deliver(Delivery { qos: qos.less_value(delivery.qos), ..delivery.clone() });
+        for (subscriber, options) in receivers {
+            let is_own = || subscriber.client().is_some_and(|client| client.connection() == message.connection);
+            if options.no_local && is_own() {
+                continue;
+            }
+            let how = How { qos: options.qos, retain: message.retain && options.retain_as_published };
+            subscriber.deliver(message, how, &self.limits);
         }
     }
 
     /// All connected clients.
     pub(super) fn clients(&self) -> Vec<Arc<Client>> {
-        self.read().by_connection.values().cloned().collect()
+        self.read().by_number.values().filter_map(|subscriber| subscriber.client()).collect()
+    }
+
+    /// All sessions that are not over.
+    pub(super) fn sessions(&self, now: SystemTime) -> Vec<Arc<Subscriber>> {
+        self.read().by_number.values().filter(|subscriber| !subscriber.is_over(now)).cloned().collect()
+    }
+
+    /// One of a group at random, a connected one if there is any.
+    fn pick(&self, mut members: Vec<(Arc<Subscriber>, Options)>) -> Option<(Arc<Subscriber>, Options)> {
+        if members.iter().any(|(member, _)| member.client().is_some()) {
+            members.retain(|(member, _)| member.client().is_some());
+        }
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let random = usize::try_from(self.random.hash_one(turn) >> 32).unwrap_or_default();
+        let at = random.checked_rem(members.len())?;
+        Some(members.swap_remove(at))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {
@@ -98,10 +174,60 @@ impl Router {
     }
 }
 
+/// Leaves one entry a subscriber: the best quality of service, and a copy of its own messages only
+/// if no subscription refuses that.
+fn merge(found: &mut Vec<(u64, Options)>) {
+    found.sort_unstable_by_key(|(number, _)| *number);
+    found.dedup_by(|(number, options), (kept, best)| {
+        let same = number == kept;
+        if same {
+            best.qos = best.qos.max(options.qos);
+            best.no_local &= options.no_local;
+            best.retain_as_published |= options.retain_as_published;
+        }
+        same
+    });
+}
+
 impl Table {
-    fn forget_subscriptions(&mut self, client: &Client) {
-        for filter in client.subscriptions().keys() {
-            self.subscriptions.remove(filter, &client.connection());
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn admit(&mut self, subscriber: Arc<Subscriber>) {
+        for (filter, options) in subscriber.subscriptions().iter() {
+            self.insert(subscriber.number, filter, *options);
+        }
+        self.by_client_id.insert(subscriber.client_id.clone(), Arc::clone(&subscriber));
+        self.by_number.insert(subscriber.number, subscriber);
+    }
+
+    /// Ends a session. Its client id stays with a session that has replaced it.
+    fn dismiss(&mut self, subscriber: &Subscriber) {
+        if self.by_number.remove(&subscriber.number).is_none() {
+            return;
+        }
+        let filters: Vec<String> = subscriber.subscriptions().keys().cloned().collect();
+        filters.iter().for_each(|filter| self.remove(subscriber.number, filter));
+        let current = self.by_client_id.get(&subscriber.client_id);
+        if current.is_some_and(|current| current.number == subscriber.number) {
+            self.by_client_id.remove(&subscriber.client_id);
+        }
+        subscriber.end();
+    }
+
+    fn insert(&mut self, number: u64, filter: &str, options: Options) {
+        match shared(filter) {
+            Some((_, inner)) => self.shared.insert(inner, (filter.into(), number), options),
+            None => self.subscriptions.insert(filter, number, options),
+        }
+    }
+
+    fn remove(&mut self, number: u64, filter: &str) {
+        match shared(filter) {
+            Some((_, inner)) => self.shared.remove(inner, &(filter.into(), number)),
+            None => self.subscriptions.remove(filter, &number),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Topic names to publish on and topic filters to subscribe with: what AWS takes, what matches what.
 
-use super::limits::{MAX_SLASHES, MAX_TOPIC};
+use super::limits::{Limits, MAX_SHARE_NAME};
+
+/// Longest prefix the limits leave out, in bytes: ours, so that a rule's name has an end too.
+const MAX_PREFIX: usize = 256;
 
 /// Why a topic name or filter is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +22,26 @@ impl TopicFault {
     }
 }
 
+/// Where Basic Ingest publishes to (sheet, 6.3).
+const RULES: &str = "$aws/rules/";
+/// What a shared subscription begins with.
+const SHARE: &str = "$share/";
+
+/// The rule a Basic Ingest topic names, and the topic inside it.
+pub(super) fn basic_ingest(topic: &str) -> Option<(&str, &str)> {
+    let (rule, inner) = topic.strip_prefix(RULES)?.split_once('/')?;
+    (!rule.is_empty() && !inner.is_empty()).then_some((rule, inner))
+}
+
+/// The name of a shared subscription, and the filter inside it.
+pub(super) fn shared(filter: &str) -> Option<(&str, &str)> {
+    filter.strip_prefix(SHARE)?.split_once('/')
+}
+
 /// Checks a topic name a client publishes on.
-pub(super) fn check_topic(topic: &str) -> Result<(), TopicFault> {
-    check_both(topic)?;
+pub(super) fn check_topic(topic: &str, limits: &Limits) -> Result<(), TopicFault> {
+    let counted = basic_ingest(topic).map_or(topic, |(_, inner)| inner);
+    check_both(topic, counted, limits)?;
     match topic.contains(['+', '#']) {
         true => Err(TopicFault::Syntax("wildcard in a topic name")),
         false => Ok(()),
@@ -29,9 +49,24 @@ pub(super) fn check_topic(topic: &str) -> Result<(), TopicFault> {
 }
 
 /// Checks a filter a client subscribes with.
-pub(super) fn check_filter(filter: &str) -> Result<(), TopicFault> {
-    check_both(filter)?;
-    let mut levels = filter.split('/').peekable();
+pub(super) fn check_filter(filter: &str, limits: &Limits) -> Result<(), TopicFault> {
+    let counted = match shared(filter) {
+        Some((name, inner)) => {
+            if name.is_empty() || name.contains(['+', '#']) || inner.is_empty() || inner.starts_with(SHARE) {
+                return Err(TopicFault::Syntax("not of the form $share/<name>/<filter>"));
+            }
+            if name.len() > MAX_SHARE_NAME {
+                return Err(TopicFault::Limit("name of a shared subscription longer than 128 bytes"));
+            }
+            inner
+        }
+        None if filter.starts_with(SHARE) => {
+            return Err(TopicFault::Syntax("not of the form $share/<name>/<filter>"));
+        }
+        None => filter,
+    };
+    check_both(filter, counted, limits)?;
+    let mut levels = counted.split('/').peekable();
     while let Some(level) = levels.next() {
         let last = levels.peek().is_none();
         let wild = level.contains(['+', '#']);
@@ -39,21 +74,19 @@ pub(super) fn check_filter(filter: &str) -> Result<(), TopicFault> {
             return Err(TopicFault::Syntax("wildcard inside a level, or # before the end"));
         }
     }
-    match filter.starts_with("$share/") {
-        true => Err(TopicFault::Limit("shared subscriptions are not supported yet")),
-        false => Ok(()),
-    }
+    Ok(())
 }
 
-fn check_both(text: &str) -> Result<(), TopicFault> {
+/// `counted` is `text` without the prefix the limits leave out (sheet, 4.4).
+fn check_both(text: &str, counted: &str, limits: &Limits) -> Result<(), TopicFault> {
     if text.is_empty() || text.contains('\0') {
         return Err(TopicFault::Syntax("empty, or with a null character"));
     }
-    if text.len() > MAX_TOPIC {
-        return Err(TopicFault::Limit("longer than 256 bytes"));
+    if counted.len() > limits.topic_bytes || text.len() - counted.len() > MAX_PREFIX {
+        return Err(TopicFault::Limit("longer than a topic may be"));
     }
-    if text.bytes().filter(|byte| *byte == b'/').count() > MAX_SLASHES {
-        return Err(TopicFault::Limit("more than 7 slashes"));
+    if counted.bytes().filter(|byte| *byte == b'/').count() > limits.topic_slashes {
+        return Err(TopicFault::Limit("more slashes than a topic may have"));
     }
     Ok(())
 }
@@ -82,6 +115,14 @@ pub(super) fn matches(filter: &str, topic: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn check_topic(topic: &str) -> Result<(), TopicFault> {
+        super::check_topic(topic, &Limits::default())
+    }
+
+    fn check_filter(filter: &str) -> Result<(), TopicFault> {
+        super::check_filter(filter, &Limits::default())
+    }
+
     #[test]
     fn names_hold_no_wildcards_and_keep_to_the_limits() {
         for topic in ["a", "aether-P3:7", "a/b/c/d/e/f/g/h", "/", "é"] {
@@ -103,7 +144,25 @@ mod tests {
         for filter in ["a#", "a/#/b", "a+/b", "+a", "##", ""] {
             assert!(matches!(check_filter(filter), Err(TopicFault::Syntax(_))), "{filter}");
         }
-        assert!(matches!(check_filter("$share/g/a"), Err(TopicFault::Limit(_))));
+        for filter in ["$share/g/a", "$share/g/a/#", "$share/g//"] {
+            assert_eq!(check_filter(filter), Ok(()), "{filter}");
+        }
+        for filter in ["$share/g", "$share//a", "$share/g/", "$share/+/a", "$share/g/$share/h/a", "$share/g/a#"] {
+            assert!(matches!(check_filter(filter), Err(TopicFault::Syntax(_))), "{filter}");
+        }
+    }
+
+    #[test]
+    fn the_prefixes_of_rules_and_shares_do_not_count() {
+        let longest = "x".repeat(256);
+        assert_eq!(check_topic(&format!("$aws/rules/my_rule/{longest}")), Ok(()));
+        assert_eq!(check_topic("$aws/rules/my_rule/1/2/3/4/5/6/7/8"), Ok(()));
+        assert!(matches!(check_topic("$aws/rules/my_rule/1/2/3/4/5/6/7/8/9"), Err(TopicFault::Limit(_))));
+        assert!(matches!(check_topic(&format!("$aws/rules/{longest}/a")), Err(TopicFault::Limit(_))));
+        assert_eq!(check_filter(&format!("$share/name/{longest}")), Ok(()));
+        assert!(matches!(check_filter(&format!("$share/{}/a", "n".repeat(129))), Err(TopicFault::Limit(_))));
+        assert_eq!(basic_ingest("$aws/rules/r/a/b"), Some(("r", "a/b")));
+        assert_eq!(basic_ingest("$aws/rules/r"), None);
     }
 
     #[test]

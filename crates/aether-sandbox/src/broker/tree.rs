@@ -110,6 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::broker::limits::Limits;
     use crate::broker::topic;
 
     fn found(tree: &FilterTree<usize, ()>, topic: &str) -> BTreeSet<usize> {
@@ -142,7 +143,7 @@ mod tests {
             removed in prop::collection::vec(any::<bool>(), 12),
         ) {
             let filters: Vec<String> =
-                filters.into_iter().filter(|filter| topic::check_filter(filter).is_ok()).collect();
+                filters.into_iter().filter(|filter| topic::check_filter(filter, &Limits::default()).is_ok()).collect();
             let mut tree = FilterTree::default();
             for (index, filter) in filters.iter().enumerate() {
                 tree.insert(filter, index, ());

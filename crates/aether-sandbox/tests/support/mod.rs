@@ -8,7 +8,7 @@ pub(crate) mod raw;
 use std::path::Path;
 use std::time::Duration;
 
-use aether_sandbox::{AuditEvent, AuditRecord, AuditStream, Credentials, KeyKind, Message, Observer, Sandbox};
+use aether_sandbox::{AuditEvent, AuditRecord, AuditStream, Credentials, KeyKind, Limits, Message, Observer, Sandbox};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -18,9 +18,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const CREATE: &str = "$aws/certificates/create/json";
 pub(crate) const PROVISION: &str = "$aws/provisioning-templates/Aether/provision/json";
 
-/// Starts a sandbox on `dir` with quick keys.
+/// Starts a sandbox on `dir` with quick keys, for tests that are quicker than AWS's limits allow.
 pub(crate) async fn start(dir: &Path) -> Sandbox {
-    Sandbox::builder(dir).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256).start().await.unwrap()
+    start_with(dir, Limits::unpaced()).await
+}
+
+/// Starts a sandbox on `dir` with quick keys and these limits.
+pub(crate) async fn start_with(dir: &Path, limits: Limits) -> Sandbox {
+    let builder = Sandbox::builder(dir).listen("127.0.0.1:0".parse().unwrap()).limits(limits);
+    builder.device_keys(KeyKind::EcP256).start().await.unwrap()
 }
 
 /// What a device has after the claim exchange.
