@@ -3,6 +3,7 @@
 //! ```text
 //!  cargo xtask ci        the gate: everything a change must pass, in one run
 //!  cargo xtask witness   only the tests with clients nobody here wrote
+//!  cargo xtask fuzz      the fuzz targets, each for a while
 //! ```
 //!
 //! It needs Rust and a C compiler; what else a step needs, it installs itself (see `tools`).
@@ -15,6 +16,7 @@ mod alone;
 mod build;
 mod crypto;
 mod exceptions;
+mod fuzz;
 mod headers;
 mod layers;
 mod suite;
@@ -33,12 +35,14 @@ Usage: cargo xtask COMMAND
 Commands:
   ci        run the gate: every check a change must pass (cargo xtask ci --help)
   witness   run only the tests with foreign clients: asyncua, mosquitto, AWS's SDKs and command line, …
+  fuzz      hostile bytes against every parser (--seconds N each, default 60; names of targets)
   help      show this text
 
 Examples:
   cargo xtask ci
   cargo xtask ci --only format,clippy
   cargo xtask witness
+  cargo xtask fuzz --seconds 300 policy_document
 ";
 
 fn main() -> ExitCode {
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["ci", options @ ..] => ci::main(options),
         ["witness"] => report(Workspace::load().and_then(|workspace| suite::witnesses(&workspace))),
+        ["fuzz", options @ ..] => report(Workspace::load().and_then(|workspace| fuzz::main(&workspace, options))),
         ["help" | "--help" | "-h"] => say(HELP, ExitCode::SUCCESS),
         [] => say(HELP, ExitCode::from(2)),
         [other, ..] => say(&format!("unknown command or arguments: `{other}` …\n\n{HELP}"), ExitCode::from(2)),

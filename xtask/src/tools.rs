@@ -105,6 +105,13 @@ pub(crate) fn cargo_command(workspace: &Workspace, tool: Tool, arguments: &[&str
     Ok(program.command(workspace, &path, arguments))
 }
 
+/// `cargo fuzz` with these arguments, installed first where it is missing.
+pub(crate) fn fuzz_command(workspace: &Workspace, arguments: &[&str]) -> anyhow::Result<Command> {
+    cargo_tools::FUZZ.ensure(workspace)?;
+    let path = cargo_tools::FUZZ.find(workspace)?.context("cargo-fuzz is not installed")?;
+    Ok(cargo_tools::FUZZ.command(workspace, &path, arguments))
+}
+
 /// What the package of a tool is called, if `cargo install` brings it.
 fn program(tool: Tool) -> Option<&'static cargo_tools::Program> {
     match tool {

@@ -33,6 +33,9 @@ pub(super) const MACHETE: Program = Program { name: "cargo-machete", version: (0
 
 pub(super) const DENY: Program = Program { name: "cargo-deny", version: (0, 20, 2), options: &[] };
 
+/// Not one of the gate's: installed when fuzzing is asked for.
+pub(super) const FUZZ: Program = Program { name: "cargo-fuzz", version: (0, 13, 1), options: &[] };
+
 /// Compile time matters more than speed here: the gate runs each of these programs for seconds.
 const QUICK_TO_COMPILE: [(&str, &str); 4] = [
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
