@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::error::Shown;
+
 /// Writes the enum, its names and the list of all of them from one table.
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident,)+) => {
@@ -105,10 +107,10 @@ impl fmt::Display for Action {
 /// A text that names no action of AWS IoT Core's data plane.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "action is {found:?}, expected one such as \"iot:Connect\", \"iot:Publish\", \"iot:Subscribe\" or \"iot:Receive\""
+    "action is {found}, expected one such as \"iot:Connect\", \"iot:Publish\", \"iot:Subscribe\" or \"iot:Receive\""
 )]
 pub struct UnknownAction {
-    found: String,
+    found: Shown,
 }
 
 impl FromStr for Action {
@@ -123,7 +125,7 @@ impl FromStr for Action {
             .iter()
             .copied()
             .find(|action| action.as_str()["iot:".len()..].eq_ignore_ascii_case(name))
-            .ok_or_else(|| UnknownAction { found: text.to_owned() })
+            .ok_or_else(|| UnknownAction { found: Shown::quoted(text) })
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Action;
+use crate::error::Shown;
 
 /// Makes resource names of one Region and account (sheet, section 3.2).
 ///
@@ -23,10 +24,10 @@ pub struct Arns {
 
 /// A setting of [`Arns::new`] that no resource name can hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} is {found:?}, expected {expected}")]
+#[error("{setting} is {found}, expected {expected}")]
 pub struct InvalidArns {
     setting: &'static str,
-    found: String,
+    found: Shown,
     expected: &'static str,
 }
 
@@ -42,10 +43,10 @@ impl Arns {
         let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if region.is_empty() || region.len() > 32 || !region.chars().all(is_region) {
             let expected = "1 to 32 of a-z, 0-9 and -, such as \"eu-west-1\"";
-            return Err(InvalidArns { setting: "region", found: region.to_owned(), expected });
+            return Err(InvalidArns { setting: "region", found: Shown::quoted(region), expected });
         }
         if account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()) {
-            return Err(InvalidArns { setting: "account", found: account.to_owned(), expected: "12 digits" });
+            return Err(InvalidArns { setting: "account", found: Shown::quoted(account), expected: "12 digits" });
         }
         let partition = match region {
             china if china.starts_with("cn-") => "aws-cn",
@@ -108,9 +109,9 @@ pub struct Resource(String);
 
 /// A text that is no resource name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("resource is {found:?}, expected \"*\" or six parts such as \"arn:aws:iot:eu-west-1:123456789012:topic/a\"")]
+#[error("resource is {found}, expected \"*\" or six parts such as \"arn:aws:iot:eu-west-1:123456789012:topic/a\"")]
 pub struct InvalidResource {
-    found: String,
+    found: Shown,
 }
 
 impl Resource {
@@ -133,7 +134,7 @@ impl FromStr for Resource {
         let is_arn = parts.next() == Some("arn") && parts.nth(4).is_some_and(|tail| !tail.is_empty());
         match is_arn || text == "*" {
             true => Ok(Self(text.to_owned())),
-            false => Err(InvalidResource { found: text.to_owned() }),
+            false => Err(InvalidResource { found: Shown::quoted(text) }),
         }
     }
 }

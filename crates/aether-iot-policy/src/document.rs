@@ -200,14 +200,14 @@ fn conditions(json: &Json, place: &str) -> Result<Vec<Condition>, Kind> {
         })?;
         let keys = Members::of(json, &operators.path(name))?;
         for (key, json) in keys.members {
-            let place = format!("{}[{}]", keys.place, Shown::new(format_args!("{key:?}")));
+            let place = format!("{}[{}]", keys.place, Shown::quoted(key));
             let values = condition_values(json, &place)?;
             let condition = Condition::new(operator.clone(), key, &values).map_err(|invalid| Kind::Shape {
                 place: match json {
                     Json::List(_) => format!("{place}[{}]", invalid.at),
                     Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Object(_) => place,
                 },
-                found: Shown::new(format_args!("{:?}", values[invalid.at])),
+                found: Shown::quoted(&values[invalid.at]),
                 expected: invalid.expected,
             })?;
             conditions.push(condition);

@@ -19,11 +19,17 @@ pub(crate) enum Kind {
     Unknown { place: String, expected: &'static str },
 }
 
-/// A value of the document, cut after a hundred characters.
-#[derive(Debug)]
+/// A text of others as an error shows it, cut after a hundred characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown(String);
 
 impl Shown {
+    /// The text in quotes, its special characters escaped.
+    pub(crate) fn quoted(text: &str) -> Self {
+        // Ten characters are the most that one becomes.
+        Self::new(format_args!("{:?}", text.chars().take(101).collect::<String>()))
+    }
+
     pub(crate) fn new(value: impl fmt::Display) -> Self {
         let mut text = value.to_string();
         if let Some((at, _)) = text.char_indices().nth(100) {

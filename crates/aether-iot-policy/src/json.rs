@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::error::Shown;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// A JSON value.
@@ -93,7 +94,10 @@ impl<'de> Visitor<'de> for JsonVisitor {
         let mut names = std::collections::HashSet::new();
         while let Some((name, value)) = entries.next_entry::<String, Json>()? {
             if !names.insert(name.clone()) {
-                return Err(A::Error::custom(format_args!("member {name:?} stands twice in one object")));
+                return Err(A::Error::custom(format_args!(
+                    "member {} stands twice in one object",
+                    Shown::quoted(&name)
+                )));
             }
             members.push((name, value));
         }

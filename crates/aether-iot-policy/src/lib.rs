@@ -70,6 +70,13 @@
 //! one, `…IfExists` and `ForAllValues:`; it fails `ForAnyValue:`. Operators: `String…`, `Numeric…`,
 //! `Date…`, `Bool`, `IpAddress`, `Arn…`, their negations, and `Null`.
 //!
+//! # Cost
+//!
+//! Documents are compiled when they are read. A decision then takes some tens of nanoseconds (a device
+//! policy on a publish: 40 ns on one core of a small server, `cargo bench -p aether-iot-policy`) and no
+//! memory, but for conditions on lists and on the time. No pattern takes more than the product of its
+//! length and the text's. Memory is bounded by the document, which [`Document::check_size`] limits.
+//!
 //! # Choices where AWS is silent
 //!
 //! Nobody has confirmed these against AWS; each was chosen so that a policy which works here does

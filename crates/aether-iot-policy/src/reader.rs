@@ -12,7 +12,7 @@ pub(crate) struct Placed<'a> {
 
 impl Placed<'_> {
     pub(crate) fn shape(&self, expected: &'static str) -> Kind {
-        Kind::Shape { place: self.place.clone(), found: Shown::new(format_args!("{:?}", self.text)), expected }
+        Kind::Shape { place: self.place.clone(), found: Shown::quoted(self.text), expected }
     }
 }
 

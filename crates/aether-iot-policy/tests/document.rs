@@ -116,8 +116,10 @@ fn an_error_shows_no_more_than_the_start_of_a_long_value() {
         with_statement(&format!(r#"{{"{long}":1}}"#)),
         with_condition(&format!(r#"{{"Bool":{{"{long}":"{long}"}}}}"#)),
         with_condition(&format!(r#"{{"{long}":{{}}}}"#)),
+        with_condition(&format!(r#"{{"{long}":1,"{long}":2}}"#)),
     ] {
-        let said = Document::parse(&document).unwrap_err().to_string();
+        let error = Document::parse(&document).unwrap_err();
+        let said = format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default());
         assert!(said.len() < 500, "{said}");
     }
 }

@@ -136,7 +136,8 @@ fn many_stars_and_long_texts_stay_quick() {
     let certificate = Certificate::new().with_subject(NameAttribute::CommonName, &"a".repeat(1000));
     let context = Context::new().with_client_id(&long).with_certificate(certificate);
     let resource = format!("arn:aws:iot:::{long}").parse().unwrap();
+    // Some milliseconds; trying every split at every star would outlast the machine.
     let started = Instant::now();
     assert!(!evaluate(&policies, &Request::new(Action::Publish, &resource, &context)).is_allowed());
-    assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "took {:?}", started.elapsed());
 }
