@@ -29,6 +29,21 @@ pub(crate) async fn start_with(dir: &Path, limits: Limits) -> Sandbox {
     builder.device_keys(KeyKind::EcP256).start().await.unwrap()
 }
 
+/// Starts a sandbox whose claim policy allows everything but what is under `forbidden/`.
+pub(crate) async fn start_open(dir: &Path, limits: Limits) -> Sandbox {
+    start(dir).await.shutdown().await;
+    let open = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "iot:*", "Resource": "*" },
+        { "Effect": "Deny", "Action": ["iot:Publish", "iot:Subscribe", "iot:Receive"], "Resource": [
+            "arn:aws:iot:eu-west-1:123456789012:topic/forbidden/*",
+            "arn:aws:iot:eu-west-1:123456789012:topicfilter/forbidden/*",
+        ] },
+        { "Effect": "Deny", "Action": "iot:Connect", "Resource": "arn:aws:iot:eu-west-1:123456789012:client/nobody" },
+    ] });
+    std::fs::write(dir.join("policies/aether-claim.json"), open.to_string()).unwrap();
+    start_with(dir, limits).await
+}
+
 /// What a device has after the claim exchange.
 pub(crate) struct Device {
     pub(crate) thing: String,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v3::{Codec, Connect, Packet};
+use rmqtt_codec::v5;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
@@ -24,6 +25,7 @@ pub(crate) struct Raw {
     stream: TlsStream<TcpStream>,
     buffer: BytesMut,
     codec: Codec,
+    five: v5::Codec,
 }
 
 impl Raw {
@@ -50,7 +52,7 @@ impl Raw {
         let socket = TcpStream::connect(address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
-        Ok(Self { stream, buffer: BytesMut::new(), codec: Codec::new(0) })
+        Ok(Self { stream, buffer: BytesMut::new(), codec: Codec::new(0), five: v5::Codec::new(0, 0) })
     }
 
     /// Opens with the sandbox's claim certificate over TLS 1.3.
@@ -95,6 +97,41 @@ impl Raw {
         }
     }
 
+    /// Opens as [`claim`](Self::claim) and connects with MQTT 5; gives the CONNACK too.
+    pub(crate) async fn connected5(sandbox: &aether_sandbox::Sandbox, connect: v5::Connect) -> (Self, v5::ConnectAck) {
+        let mut raw = Self::claim(sandbox).await;
+        raw.send5(v5::Packet::Connect(Box::new(connect))).await;
+        match raw.receive5().await {
+            Some(v5::Packet::ConnectAck(ack)) => (raw, *ack),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn send5(&mut self, packet: v5::Packet) {
+        let mut bytes = BytesMut::new();
+        self.five.encode(packet, &mut bytes).unwrap();
+        self.send_bytes(&bytes).await;
+    }
+
+    /// The next MQTT 5 packet; `None` once the broker has hung up.
+    pub(crate) async fn receive5(&mut self) -> Option<v5::Packet> {
+        loop {
+            if let Some((packet, _)) = self.five.decode(&mut self.buffer).unwrap() {
+                return Some(packet);
+            }
+            if !self.read_more().await {
+                return None;
+            }
+        }
+    }
+
+    /// The reason code of the DISCONNECT that comes next, before the broker hangs up.
+    pub(crate) async fn disconnected5(&mut self) -> u8 {
+        let Some(v5::Packet::Disconnect(goodbye)) = self.receive5().await else { panic!("no DISCONNECT") };
+        assert_eq!(self.receive5().await, None);
+        goodbye.reason_code.into()
+    }
+
     /// Everything the broker sends until it hangs up.
     pub(crate) async fn receive_bytes(&mut self) -> Vec<u8> {
         while self.read_more().await {}
@@ -128,4 +165,22 @@ pub(crate) fn subscribe(filters: &[(&str, QoS)]) -> Packet {
         packet_id: 9.try_into().unwrap(),
         topic_filters: filters.iter().map(|(filter, qos)| ((*filter).into(), *qos)).collect(),
     }
+}
+
+pub(crate) fn connect5(client_id: &str) -> v5::Connect {
+    v5::Connect { clean_start: true, keep_alive: 60, ..v5::Connect::default().client_id(client_id.to_owned()) }
+}
+
+pub(crate) fn publish5(topic: &str, qos: QoS, payload: &[u8], properties: v5::PublishProperties) -> v5::Packet {
+    let Packet::Publish(publish) = publish(topic, qos, payload) else { unreachable!() };
+    v5::Packet::Publish(Box::new(Publish { properties: Some(properties), ..*publish }))
+}
+
+pub(crate) fn subscribe5(filters: &[(&str, v5::SubscriptionOptions)]) -> v5::Packet {
+    v5::Packet::Subscribe(v5::Subscribe {
+        packet_id: 9.try_into().unwrap(),
+        id: None,
+        user_properties: Vec::new(),
+        topic_filters: filters.iter().map(|(filter, options)| ((*filter).into(), *options)).collect(),
+    })
 }
