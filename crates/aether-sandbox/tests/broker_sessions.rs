@@ -218,7 +218,7 @@ async fn basic_ingest_is_acknowledged_and_goes_to_no_client() {
 async fn event(watcher: &mut Raw, topic: &str) -> Value {
     let found = received(watcher, true).await;
     assert_eq!(&*found.topic, topic);
-    serde_json::from_slice(&found.payload).unwrap()
+    serde_json::from_slice(&found.payload).expect("an event in JSON")
 }
 
 #[tokio::test]

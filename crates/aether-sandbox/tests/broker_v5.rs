@@ -44,11 +44,10 @@ fn will(topic: &str, qos: QoS) -> Option<LastWill> {
     })
 }
 
+#[track_caller]
 fn changed(packet: Packet, change: impl FnOnce(Publish) -> Publish) -> Packet {
-    match packet {
-        Packet::Publish(publish) => Packet::Publish(Box::new(change(*publish))),
-        other => other,
-    }
+    let Packet::Publish(publish) = packet else { panic!("no PUBLISH") };
+    Packet::Publish(Box::new(change(*publish)))
 }
 
 async fn subscribed(raw: &mut Raw, filters: &[(&str, SubscriptionOptions)]) -> Vec<SubscribeAckReason> {
