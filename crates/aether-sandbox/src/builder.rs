@@ -70,7 +70,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Account of the resource names: 1 to 12 digits.
+    /// Account of the resource names: 12 digits.
     ///
     /// Fixed when the directory is first used. Default: the directory's own, for a new one
     /// `123456789012`.

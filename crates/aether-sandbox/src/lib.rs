@@ -122,6 +122,7 @@ mod ca;
 mod clock;
 mod disk;
 mod error;
+mod explain;
 mod files;
 mod id;
 mod journal;
@@ -129,18 +130,19 @@ mod key;
 mod observer;
 #[allow(dead_code, unused_imports, reason = "the control plane uses the rest")]
 mod pki;
-mod policy;
 mod provisioning;
 mod random;
 mod record;
 mod state;
 mod trust;
 
+pub use aether_iot_policy::{Action, Explanation};
 pub use audit::{AuditDecision, AuditEvent, AuditRecord, AuditStream, StatementRef};
 pub use broker::{InvalidLimits, Limits};
 pub use builder::SandboxBuilder;
 pub use ca::register_ca;
 pub use error::{RegisterCaError, StartError};
+pub use explain::{ExplainError, Explained, Question};
 pub use files::Files;
 pub use id::{CaId, CertificateId, InvalidId};
 pub use key::KeyKind;

@@ -238,12 +238,12 @@ pub(crate) fn check(wanted: &Wanted) -> Result<(), StartError> {
             expected: "1 to 32 characters of a-z 0-9 -".to_owned(),
         });
     }
-    let is_account = |text: &str| (1..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_account = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(found) = wanted.account_id.as_deref().filter(|account| !is_account(account)) {
         return Err(StartError::Setting {
             name: "`account_id`",
             found: format!("{found:?}"),
-            expected: "1 to 12 digits".to_owned(),
+            expected: "12 digits".to_owned(),
         });
     }
     Ok(())

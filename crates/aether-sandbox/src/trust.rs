@@ -14,14 +14,16 @@ use crate::account::{
     PolicyTarget,
 };
 use crate::ca::CaFolder;
-use crate::pki::{Certificate, X509Error, client_schemes, to_pem};
+use crate::pki::{Certificate, CertificateFacts, X509Error, client_schemes, to_pem};
 use crate::{CaId, CertificateId, CertificateKind, CertificateStatus};
 
 /// A client certificate the handshake accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) certificate: CertificateId,
     pub(crate) kind: CertificateKind,
+    /// What the certificate says of itself.
+    pub(crate) facts: Arc<CertificateFacts>,
 }
 
 /// Everything that makes a client certificate known.
@@ -42,13 +44,14 @@ impl Trust {
         let certificate = Certificate::parse(der).map_err(as_tls_error)?;
         certificate.check_dates(now).map_err(as_tls_error)?;
         let id = CertificateId::of_der(der);
+        let facts = Arc::new(CertificateFacts::parse(der).map_err(as_tls_error)?);
         if let Some(known) = self.known(&id, now).filter(|known| known.ca.is_none()) {
-            return Ok(Identity { certificate: id, kind: known.kind });
+            return Ok(Identity { certificate: id, kind: known.kind, facts });
         }
         // It hangs on a CA: one in the folder may be new, or gone, and its claims with it.
         self.folder.refresh(&self.account);
         if let Some(known) = self.known(&id, now) {
-            return Ok(Identity { certificate: id, kind: known.kind });
+            return Ok(Identity { certificate: id, kind: known.kind, facts });
         }
         let ca = self.issuer(&certificate, now).ok_or(CertificateError::UnknownIssuer)?;
         let kind = match (ca.signs_claims, ca.auto_registration) {
@@ -57,7 +60,7 @@ impl Trust {
             (false, false) => return Err(CertificateError::UnknownIssuer),
         };
         match self.register(&id, &certificate, &ca, kind) {
-            Ok(()) | Err(AccountError::AlreadyExists { .. }) => Ok(Identity { certificate: id, kind }),
+            Ok(()) | Err(AccountError::AlreadyExists { .. }) => Ok(Identity { certificate: id, kind, facts }),
             Err(cause) => {
                 tracing::error!(error = &cause as &dyn std::error::Error, "could not register a certificate");
                 Err(CertificateError::ApplicationVerificationFailure)

@@ -49,7 +49,8 @@ pub(crate) enum AccountError {
     AlreadyExists { what: Resource, name: String },
     #[error("{0}")]
     Invalid(String),
-    #[error("policy document: {0}")]
+    /// What is wrong with a policy document, and where.
+    #[error("{0}")]
     MalformedPolicy(String),
     #[error("{0}")]
     DeleteConflict(String),

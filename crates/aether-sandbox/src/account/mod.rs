@@ -28,7 +28,7 @@ mod thing;
 mod thing_type;
 mod time;
 
-pub(crate) use access::{Effective, PrincipalThing};
+pub(crate) use access::Effective;
 pub(crate) use ca::{CaRow, CaStatus, CertificateMode, NewCa, RegistrationConfig};
 pub(crate) use certificate::{CertificateRow, NewCertificate, Ownership};
 pub(crate) use error::{AccountError, Resource};
@@ -38,7 +38,7 @@ pub(crate) use name::{BillingGroupName, GroupName, InvalidName, PolicyName, Temp
 pub(crate) use own_policies::{
     CLAIM_POLICY, DEVICE_POLICY, OBSERVER_POLICY, claim_policy, device_policy, observer_policy,
 };
-pub(crate) use policy::{PolicyRow, PolicyTarget, PolicyVersion};
+pub(crate) use policy::{ActivePolicy, PolicyRow, PolicyTarget, PolicyVersion};
 pub(crate) use store::{Account, Place};
 pub(crate) use tables::{Change, Map, Settings, Tables, Tx};
 pub(crate) use template::{Hook, TemplateKind, TemplateRow, TemplateVersion};

@@ -96,5 +96,9 @@ pub(crate) fn observer_policy() -> String {
 }
 
 fn filled_in(place: &Place, document: &str) -> String {
-    document.replace("<region>", &place.region).replace("<account-id>", &place.account_id)
+    let partition = format!("arn:{}:", place.partition());
+    document
+        .replace("arn:aws:", &partition)
+        .replace("<region>", &place.region)
+        .replace("<account-id>", &place.account_id)
 }

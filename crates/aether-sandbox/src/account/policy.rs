@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aether_iot_policy::{Document, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::{AccountError, Change, GroupName, Millis, PolicyName, Resource, Tables, Tx};
 use crate::CertificateId;
-use crate::policy::Policy;
 
-/// Longest document, white space not counted (sheet, 1.6).
-const MAX_DOCUMENT: usize = 2048;
 /// Most versions of one policy (sheet, 1.6).
 const MAX_VERSIONS: usize = 5;
 
@@ -27,9 +25,32 @@ pub(crate) struct PolicyRow {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) created: Millis,
     pub(crate) modified: Millis,
-    /// The default version, ready to be asked. Made when the row is put in place.
+    /// The default version. Made when the row is put in place.
     #[serde(skip)]
-    compiled: Option<Arc<Policy>>,
+    active: Option<ActivePolicy>,
+}
+
+/// The default version of a policy, ready to be asked. Copies share it.
+#[derive(Clone, Debug)]
+pub(crate) struct ActivePolicy {
+    version: u32,
+    policy: Arc<Policy>,
+}
+
+impl ActivePolicy {
+    pub(crate) fn name(&self) -> &str {
+        self.policy.name()
+    }
+
+    pub(crate) fn version(&self) -> u32 {
+        self.version
+    }
+}
+
+impl AsRef<Policy> for ActivePolicy {
+    fn as_ref(&self) -> &Policy {
+        &self.policy
+    }
 }
 
 /// One version of a policy.
@@ -49,15 +70,14 @@ pub(crate) enum PolicyTarget {
 
 impl PolicyRow {
     pub(super) fn compile(&mut self) -> Result<(), String> {
-        let document = self.default_document();
-        let policy = Policy::parse(self.name.as_str(), document).map_err(|cause| cause.to_string())?;
-        self.compiled = Some(Arc::new(policy));
+        let policy = Arc::new(Policy::new(self.name.as_str(), read(self.default_document())?));
+        self.active = Some(ActivePolicy { version: self.default_version, policy });
         Ok(())
     }
 
     /// Its default version, ready to be asked.
-    pub(crate) fn compiled(&self) -> Option<&Arc<Policy>> {
-        self.compiled.as_ref()
+    pub(crate) fn active(&self) -> Option<&ActivePolicy> {
+        self.active.as_ref()
     }
 
     pub(crate) fn default_document(&self) -> &str {
@@ -70,13 +90,17 @@ impl PolicyRow {
     }
 }
 
-fn check_document(name: &PolicyName, document: &str) -> Result<(), AccountError> {
-    let length = document.chars().filter(|character| !character.is_whitespace()).count();
-    if length > MAX_DOCUMENT {
-        let words = format!("is {length} characters without white space, expected {MAX_DOCUMENT} at most");
-        return Err(AccountError::MalformedPolicy(words));
-    }
-    Policy::parse(name.as_str(), document).map(drop).map_err(|cause| AccountError::MalformedPolicy(cause.to_string()))
+/// Reads a document, or says in words what is wrong with it.
+fn read(document: &str) -> Result<Document, String> {
+    Document::parse(document).map_err(|error| match std::error::Error::source(&error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    })
+}
+
+fn check_document(document: &str) -> Result<(), AccountError> {
+    Document::check_size(document).map_err(|cause| AccountError::MalformedPolicy(cause.to_string()))?;
+    read(document).map(drop).map_err(AccountError::MalformedPolicy)
 }
 
 impl Tables {
@@ -102,7 +126,7 @@ impl Tx<'_> {
         if self.tables.policies.contains_key(&name) {
             return Err(AccountError::already_exists(Resource::Policy, &name));
         }
-        check_document(&name, document)?;
+        check_document(document)?;
         let version = PolicyVersion { document: document.to_owned(), created: self.now };
         self.put(Change::Policy(Box::new(PolicyRow {
             name,
@@ -112,7 +136,7 @@ impl Tx<'_> {
             tags,
             created: self.now,
             modified: self.now,
-            compiled: None,
+            active: None,
         })))
     }
 
@@ -124,7 +148,7 @@ impl Tx<'_> {
         set_default: bool,
     ) -> Result<u32, AccountError> {
         let mut row = (**self.tables.policy(name)?).clone();
-        check_document(name, document)?;
+        check_document(document)?;
         if row.versions.len() >= MAX_VERSIONS {
             let name = name.to_string();
             return Err(AccountError::VersionsLimit { what: Resource::Policy, name, limit: MAX_VERSIONS });

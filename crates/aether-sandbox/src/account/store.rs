@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use aether_iot_policy::Arns;
+
 use super::{AccountError, Change, Millis, Tables, Tx};
 use crate::clock::Clock;
 use crate::journal::Journal;
@@ -23,7 +25,16 @@ pub(crate) struct Place {
 impl Place {
     /// The resource name of `tail`, which begins with its kind: `thing/press-3`.
     pub(crate) fn arn(&self, tail: fmt::Arguments<'_>) -> String {
-        format!("arn:aws:iot:{}:{}:{tail}", self.region, self.account_id)
+        format!("arn:{}:iot:{}:{}:{tail}", self.partition(), self.region, self.account_id)
+    }
+
+    /// The part of AWS a Region belongs to, as [`Arns::new`] tells it.
+    pub(super) fn partition(&self) -> &'static str {
+        match &*self.region {
+            china if china.starts_with("cn-") => "aws-cn",
+            gov if gov.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
     }
 }
 
@@ -33,6 +44,7 @@ type Withdraw = Box<dyn Fn(&CertificateId) + Send + Sync>;
 /// The registry of one sandbox.
 pub(crate) struct Account {
     place: Place,
+    arns: Arns,
     clock: Clock,
     tables: RwLock<Arc<Tables>>,
     generation: AtomicU64,
@@ -56,6 +68,11 @@ impl fmt::Debug for Account {
 impl Account {
     /// Opens the journal, or begins one. Blocks.
     pub(crate) fn open(path: &Path, place: Place, clock: Clock) -> Result<Self, StartError> {
+        let arns = Arns::new(&place.region, &place.account_id).map_err(|cause| StartError::Setting {
+            name: "`region` and `account_id`",
+            found: format!("{:?} and {:?}", place.region, place.account_id),
+            expected: format!("those of an AWS account: {cause}"),
+        })?;
         let tables = std::cell::RefCell::new(Tables::default());
         let journal = Journal::open(
             path,
@@ -65,6 +82,7 @@ impl Account {
         let compacted = journal.length();
         Ok(Self {
             place,
+            arns,
             clock,
             tables: RwLock::new(Arc::new(tables.into_inner())),
             generation: AtomicU64::new(0),
@@ -75,6 +93,11 @@ impl Account {
 
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Makes the resource names policies are asked with.
+    pub(crate) fn arns(&self) -> &Arns {
+        &self.arns
     }
 
     pub(crate) fn clock(&self) -> &Clock {

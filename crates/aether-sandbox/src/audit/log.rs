@@ -78,15 +78,27 @@ fn trace(record: &AuditRecord) {
     let topic = record.topic.as_deref().unwrap_or_default();
     let policy = record.decided_by.as_ref().map(|by| by.policy.as_str());
     let statement = record.decided_by.as_ref().map(|by| by.statement);
+    let sid = record.decided_by.as_ref().and_then(|by| by.sid.as_deref());
     let reason = record.reason.as_deref();
     let connection = record.connection;
     let event = record.event.as_str();
     match record.decision {
         AuditDecision::Denied => {
-            tracing::warn!(event, connection, client_id, certificate, topic, policy, statement, reason, "denied");
+            tracing::warn!(event, connection, client_id, certificate, topic, policy, statement, sid, reason, "denied");
         }
         AuditDecision::Allowed => {
-            tracing::debug!(event, connection, client_id, certificate, topic, policy, statement, reason, "allowed");
+            tracing::debug!(
+                event,
+                connection,
+                client_id,
+                certificate,
+                topic,
+                policy,
+                statement,
+                sid,
+                reason,
+                "allowed"
+            );
         }
     }
 }

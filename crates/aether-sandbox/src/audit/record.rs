@@ -44,8 +44,8 @@ impl AuditRecord {
     /// The record as one JSON object, the form of a line in `DIR/audit.jsonl`.
     ///
     /// Keys: `at` (RFC 3339, UTC, microseconds), `event`, `decision`, `connection`, and where
-    /// known `peer`, `client_id`, `certificate_id`, `certificate_kind`, `topic`, `policy`,
-    /// `statement` (index in the policy, from 0), `reason`.
+    /// known `peer`, `client_id`, `certificate_id`, `certificate_kind`, `topic`, `policy`, `version` (of
+    /// the policy), `statement` (index in it, from 0), `sid`, `reason`.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut line = Map::new();
@@ -65,7 +65,9 @@ impl AuditRecord {
         known("certificate_kind", self.certificate_kind.map(|kind| json!(kind.as_str())));
         known("topic", self.topic.as_ref().map(|topic| json!(topic)));
         known("policy", self.decided_by.as_ref().map(|by| json!(by.policy)));
+        known("version", self.decided_by.as_ref().and_then(|by| by.version).map(|version| json!(version)));
         known("statement", self.decided_by.as_ref().map(|by| json!(by.statement)));
+        known("sid", self.decided_by.as_ref().and_then(|by| by.sid.as_ref()).map(|sid| json!(sid)));
         known("reason", self.reason.as_ref().map(|reason| json!(reason)));
         Value::Object(line).to_string()
     }
@@ -147,14 +149,22 @@ impl fmt::Display for AuditDecision {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct StatementRef {
-    /// Name of the policy: the stem of its file in `DIR/policies`.
+    /// Name of the policy.
     pub policy: String,
+    /// Version of the policy that decided: its default version at the time.
+    pub version: Option<u32>,
     /// Index of the statement in the document, from 0.
     pub statement: usize,
+    /// The statement's own name, where it has one.
+    pub sid: Option<String>,
 }
 
 impl fmt::Display for StatementRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "statement {} of policy {}", self.statement, self.policy)
+        write!(f, "statement {}", self.statement)?;
+        if let Some(sid) = &self.sid {
+            write!(f, " {sid:?}")?;
+        }
+        write!(f, " of policy {}", self.policy)
     }
 }

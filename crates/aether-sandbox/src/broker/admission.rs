@@ -12,14 +12,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::codec::Decoder;
 
 use super::Broker;
-use super::client::{Client, ClientParts, ConnectAttributes, Witness};
+use super::client::{Client, ClientParts, Witness};
 use super::codec::Codec;
 use super::limits::{HANDSHAKE_TIMEOUT, Limits, MAX_PROPERTIES};
 use super::packet::{Connect, Incoming, Outgoing, Version, Will, reason};
 use super::topic::check_topic;
 use super::wire::{Capacity, Wire};
-use crate::access::Access;
-use crate::policy::{Action, Verdict};
+use crate::access::{Access, Action, Origin, Verdict};
 use crate::random;
 use crate::trust::Identity;
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
@@ -180,15 +179,21 @@ fn decide(
     connect: Connect,
     named: bool,
 ) -> Result<Admitted, Refusal> {
-    let access = Access::new(Arc::clone(&broker.account), identity.certificate.clone(), connect.client_id.clone());
+    let limits = &broker.limits;
+    let (expiry, adjusted_expiry) = expiry(&connect, limits.session_expiry);
+    let origin = Origin {
+        client_id: connect.client_id.clone(),
+        source_ip: Some(witness.peer.ip()),
+        persistent: !expiry.is_zero(),
+        last_will: connect.will.as_ref().map(|will| will.topic.clone()),
+    };
+    let access = Access::new(Arc::clone(&broker.account), identity.certificate.clone(), &identity.facts, origin);
     let Some(standing) = access.effective() else {
         return Err(Refusal::forbidden("certificate was deleted", None));
     };
     if standing.status != CertificateStatus::Active {
         return Err(Refusal::forbidden(format!("certificate is {}", standing.status), None));
     }
-    let limits = &broker.limits;
-    let (expiry, adjusted_expiry) = expiry(&connect, limits.session_expiry);
     let capacity = Capacity {
         version: connect.version,
         receive_max: connect.receive_max.map_or(u16::MAX, Into::into),
@@ -199,10 +204,6 @@ fn decide(
         identity,
         witness: witness.clone(),
         wire: Wire::new(capacity, limits),
-        attributes: ConnectAttributes {
-            persistent: !expiry.is_zero(),
-            will_topic: connect.will.as_ref().map(|will| will.topic.clone()),
-        },
         session_identifier: random::hex_text::<16>().map_err(|error| Refusal::silent(error.to_string()))?,
         since: broker.clock.now(),
         access,

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use aether_iot_policy::{Explanation, Resource};
 use tokio_util::sync::CancellationToken;
 
 use super::ending::EndReason;
 use super::packet::Version;
 use super::wire::Wire;
-use crate::access::Access;
+use crate::access::{Access, Action, Verdict};
 use crate::audit::AuditLog;
-use crate::policy::{Action, Verdict};
 use crate::trust::Identity;
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus, StatementRef};
 
@@ -65,14 +65,6 @@ impl Witness {
     }
 }
 
-/// What a CONNECT asks for that policies may be about (sheet, 3.5).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ConnectAttributes {
-    /// A session that outlives the connection.
-    pub(crate) persistent: bool,
-    pub(crate) will_topic: Option<String>,
-}
-
 /// A client past its CONNECT.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -80,9 +72,6 @@ pub(super) struct Client {
     pub(super) identity: Identity,
     pub(super) witness: Witness,
     pub(super) wire: Arc<Wire>,
-    /// For the context of its policies.
-    #[expect(dead_code, reason = "conditions on it are evaluated with the policies to come")]
-    pub(super) attributes: ConnectAttributes,
     /// Names this connection in lifecycle events.
     pub(super) session_identifier: String,
     /// When it connected.
@@ -98,7 +87,6 @@ pub(super) struct ClientParts {
     pub(super) identity: Identity,
     pub(super) witness: Witness,
     pub(super) wire: Wire,
-    pub(super) attributes: ConnectAttributes,
     pub(super) session_identifier: String,
     pub(super) since: SystemTime,
     pub(super) access: Access,
@@ -112,7 +100,6 @@ impl Client {
             identity: parts.identity,
             witness: parts.witness,
             wire: Arc::new(parts.wire),
-            attributes: parts.attributes,
             session_identifier: parts.session_identifier,
             since: parts.since,
             access: parts.access,
@@ -132,6 +119,11 @@ impl Client {
     /// What the account says of this client's certificate now.
     pub(super) fn status(&self) -> Option<CertificateStatus> {
         self.access.effective().map(|effective| effective.status)
+    }
+
+    /// Tells how every statement of this client's policies comes out.
+    pub(super) fn explain(&self, action: Action, resource: &Resource) -> Explanation {
+        self.access.explain(action, resource)
     }
 
     /// Asks this client's policies.

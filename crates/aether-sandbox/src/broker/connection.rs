@@ -23,7 +23,7 @@ use super::packet::{Accept, Outgoing, Will};
 use super::session::Session;
 use super::subscriber::Subscriber;
 use super::wire::Taken;
-use crate::policy::Action;
+use crate::access::Action;
 use crate::trust::{ClientVerifier, Identity};
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
 

@@ -42,6 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use aether_iot_policy::{Action, Explanation, Resource};
 use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -202,6 +203,18 @@ impl Broker {
     fn expires(&self, seconds: Option<u32>, now: SystemTime) -> Option<SystemTime> {
         let life = Duration::from_secs(seconds?.into()).min(self.limits.message_expiry_max);
         now.checked_add(life)
+    }
+
+    /// What a connected client's policies say, and the certificate it has shown; `None` when no client
+    /// of that id is connected.
+    pub(crate) fn explain(
+        &self,
+        client_id: &str,
+        action: Action,
+        resource: &Resource,
+    ) -> Option<(CertificateId, Explanation)> {
+        let client = self.router.clients().into_iter().find(|client| client.id == client_id)?;
+        Some((client.identity.certificate.clone(), client.explain(action, resource)))
     }
 
     fn next_connection(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! What a connected client may do: each packet checked against the rules, then carried out.
 
 use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::packet::{Filter, Incoming, Outgoing, Publish, SendRetained, Version, 
 use super::sessions::Options;
 use super::subscriber::{How, Subscriber};
 use super::topic::{self, TopicFault, check_filter, check_topic};
-use crate::policy::Action;
+use crate::access::Action;
 use crate::provisioning::{Answer, Operation, Rejection, RequestTopic};
 use crate::{AuditDecision, AuditEvent, AuditRecord, StatementRef};
 
@@ -45,7 +46,7 @@ enum Refused {
     /// The connection ends.
     Fault(Fault),
     /// AWS answers with this code in MQTT 5; an MQTT 3.1.1 client is hung up on (sheet, 3.6).
-    Code { code: u8, reason: EndReason, detail: &'static str },
+    Code { code: u8, reason: EndReason, detail: Cow<'static, str> },
     /// Nobody hears of it.
     Discarded,
 }
@@ -117,7 +118,7 @@ impl Session {
             Err(Refused::Discarded) => return self.leave_unanswered(packet_id),
             Err(Refused::Fault(fault)) => return Err(fault),
             Err(Refused::Code { code, reason, detail }) => {
-                tracing::debug!(topic, detail, "publish refused");
+                tracing::debug!(topic, %detail, "publish refused");
                 if self.client.version() == Version::V3 || packet_id.is_none() {
                     return Err(Fault { code: Some(code), ..Fault::new(reason, detail) });
                 }
@@ -151,7 +152,7 @@ impl Session {
         let note = |detail: &'static str| self.client.witness.denied(AuditEvent::Publish, Some(&topic), None, detail);
         let refuse = |code: u8, detail: &'static str| {
             note(detail);
-            Refused::Code { code, reason: EndReason::ClientError, detail }
+            Refused::Code { code, reason: EndReason::ClientError, detail: detail.into() }
         };
         let Some(qos) = publish.qos else {
             note("QoS 2 is not supported");
@@ -376,15 +377,9 @@ impl Session {
         if verdict.allowed {
             return Ok(verdict.decided_by);
         }
-        let detail = match action {
-            Action::Connect => "no policy allows iot:Connect",
-            Action::Publish => "no policy allows iot:Publish",
-            Action::RetainPublish => "no policy allows iot:RetainPublish",
-            Action::Subscribe => "no policy allows iot:Subscribe",
-            Action::Receive => "no policy allows iot:Receive",
-        };
-        self.client.witness.denied(event, Some(target), verdict.decided_by, detail);
-        Err(Refused::Code { code: reason::NOT_AUTHORIZED, reason: EndReason::AuthError, detail })
+        let detail = format!("no policy allows {action}");
+        self.client.witness.denied(event, Some(target), verdict.decided_by, &detail);
+        Err(Refused::Code { code: reason::NOT_AUTHORIZED, reason: EndReason::AuthError, detail: detail.into() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
