@@ -135,6 +135,14 @@ mod random;
 mod record;
 mod state;
 mod trust;
+#[cfg(test)]
+mod whole;
+
+#[cfg(test)]
+extern crate self as aether_sandbox;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 pub use aether_iot_policy::{Action, Explanation};
 pub use audit::{AuditDecision, AuditEvent, AuditRecord, AuditStream, StatementRef};
