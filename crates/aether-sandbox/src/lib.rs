@@ -13,7 +13,7 @@
 //! AWS hangs up, and provisioning by claim over the real topics. As a program it is
 //! `aether sandbox up`.
 //!
-//! It refuses to depend on any other Aether crate: it is a second, independent reading of AWS's
+//! It refuses to depend on the crates of the device side: it is a second, independent reading of AWS's
 //! documents, and the device side has to agree with it. It is no broker for production. It logs no
 //! key, no ownership token and no payload.
 //!
@@ -83,15 +83,15 @@
 //! | client certificates | X.509 version 1 and 3, RSA of 2048 bits and more, ECDSA on P-256 and P-384, SHA-256 and better |
 //! | customer CAs | version 3 with `CA:TRUE`, or version 1 and self-signed, with keys and signatures as above; removing the file from `customer-cas/` takes one back for new connections |
 //! | pending certificates | deleted when their ownership token expires, after an hour: in fact at the next start, or when the next one is made |
-//! | policies | `Effect`, `Action`, `Resource`, `*`, `?`, `${iot:ClientId}`; `Condition`, `NotAction`, `NotResource` and other variables are errors when the policy is read |
+//! | policies | all of `aether-iot-policy`: conditions, variables of client id, Thing, certificate and address, policies of Thing groups and the groups above; a change counts from the next packet on; [`Sandbox::explain`] tells why |
 //! | provisioning | `CreateKeysAndCertificate` and `RegisterThing` in JSON; a publish to the CSR or CBOR topics is hung up on |
 //! | templates | Thing, certificate, policy by name, `Ref`, `Fn::Join`, `DeviceConfiguration`; the rest is an error when the template is read |
 //!
 //! The specification's policies are kept word for word, and they tie a topic to the client id, but
 //! no client id to a certificate. So any device certificate may connect under any client id and
 //! publish on that Thing's topic, and a claim certificate may connect under a device's client id and
-//! thereby cut the device off. On AWS the cure is `${iot:Connection.Thing.ThingName}` with the
-//! condition `iot:Connection.Thing.IsAttached`; the sandbox does not evaluate these yet.
+//! thereby cut the device off. The cure, on AWS and here, is `${iot:Connection.Thing.ThingName}` with
+//! the condition `iot:Connection.Thing.IsAttached`.
 //!
 //! Where AWS's documents leave the behaviour open, the choice made here is one of these: an
 //! ownership token works once; a certificate that is not active completes the TLS handshake and is
