@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{self, Broker, BrokerParts, Memory, ServerTls};
 use crate::ca::CaFolder;
 use crate::clock::Clock;
+use crate::control::{self, Control, Names};
 use crate::provisioning::{Provisioning, ProvisioningParts};
 use crate::state::{self, State, Wanted};
 use crate::trust::Trust;
@@ -26,6 +27,9 @@ pub struct SandboxBuilder {
     account_id: Option<String>,
     device_keys: KeyKind,
     limits: Limits,
+    control: Option<SocketAddr>,
+    control_exposed: bool,
+    control_names: Vec<String>,
 }
 
 impl SandboxBuilder {
@@ -38,6 +42,9 @@ impl SandboxBuilder {
             account_id: None,
             device_keys: KeyKind::default(),
             limits: Limits::default(),
+            control: None,
+            control_exposed: false,
+            control_names: Vec::new(),
         }
     }
 
@@ -98,6 +105,36 @@ impl SandboxBuilder {
         self
     }
 
+    /// Serves the control plane over plain HTTP on `address`, too; port 0 takes a free one.
+    ///
+    /// [`Sandbox::control_url`] is then what `aws --endpoint-url` and `boto3` take. Whoever reaches
+    /// the port may do everything: signatures are asked for, but not checked. Default: not served.
+    #[must_use]
+    pub fn control(mut self, address: SocketAddr) -> Self {
+        self.control = Some(address);
+        self
+    }
+
+    /// Lets the control plane listen on an address that is not a loopback one, where every machine of
+    /// the network may make certificates.
+    ///
+    /// Default: `false`, and such an address stops the start.
+    #[must_use]
+    pub fn control_exposed(mut self, exposed: bool) -> Self {
+        self.control_exposed = exposed;
+        self
+    }
+
+    /// A name the control plane may be called by, for example that of its container, besides
+    /// `localhost` and addresses. Requests to other names are refused.
+    ///
+    /// Default: none. Each call adds one.
+    #[must_use]
+    pub fn control_name(mut self, name: impl Into<String>) -> Self {
+        self.control_names.push(name.into());
+        self
+    }
+
     /// Starts the sandbox. On return it accepts connections.
     ///
     /// The address is taken before anything is written, so a start that fails for a setting leaves
@@ -125,6 +162,7 @@ impl SandboxBuilder {
         let taken = |source| StartError::Listen { address: self.listen, source };
         let listener = TcpListener::bind(self.listen).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
+        let control = bind_control(self.control, self.control_exposed).await?;
 
         let files = Files::new(&self.dir);
         let limits = self.limits;
@@ -149,9 +187,10 @@ impl SandboxBuilder {
         let tls =
             ServerTls::new(server_certificate, &server_key).map_err(StartError::crypto("the server's TLS identity"))?;
         let account = Arc::new(account);
+        let device_ca = Arc::new(device_ca);
         let provisioning = Provisioning::new(ProvisioningParts {
             account: Arc::clone(&account),
-            device_ca,
+            device_ca: Arc::clone(&device_ca),
             key_kind: self.device_keys,
             template_name,
         });
@@ -167,9 +206,49 @@ impl SandboxBuilder {
             }
         });
         broker.tasks.spawn(broker::listen(Arc::clone(&broker), listener));
+        let control_address = control.as_ref().map(|(_, address)| *address);
+        if let Some((listener, control_address)) = control {
+            let control = Arc::new(Control {
+                broker: Arc::clone(&broker),
+                device_ca,
+                key_kind: self.device_keys,
+                endpoint: endpoint(address),
+                names: Names::new(self.control_names),
+            });
+            let router = control::router(&control);
+            broker.tasks.spawn(control::serve(control, listener, router));
+            tracing::info!(address = %control_address, "control plane listens");
+        }
         let stop_audit = CancellationToken::new();
         let audit_task = tokio::spawn(audit_writer.run(stop_audit.clone()));
         tracing::info!(%address, dir = %files.dir().display(), "sandbox listens");
-        Ok(Sandbox { address, files, account, broker, stop_audit, audit_task })
+        Ok(Sandbox { address, control_address, files, account, broker, stop_audit, audit_task })
     }
+}
+
+/// What devices call the broker: a name the server certificate has, so that they can send it as SNI.
+fn endpoint(address: SocketAddr) -> String {
+    match address.ip() {
+        ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
+        ip => ip.to_string(),
+    }
+}
+
+/// Takes the address of the control plane, if there is to be one.
+async fn bind_control(
+    wanted: Option<SocketAddr>,
+    exposed: bool,
+) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+    let Some(address) = wanted else { return Ok(None) };
+    if !address.ip().is_loopback() && !exposed {
+        return Err(StartError::Setting {
+            name: "`control`",
+            found: address.to_string(),
+            expected: "a loopback address, or consent by the setting `control_exposed`".to_owned(),
+        });
+    }
+    let taken = |source| StartError::Control { address, source };
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    Ok(Some((listener, address)))
 }

@@ -43,6 +43,15 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The address of the control plane cannot be used; most often another program has the port.
+    #[error("setting `control` is {address}, expected a free address of this machine")]
+    Control {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
     /// Another running sandbox uses the directory.
     #[error("setting `dir` is {}, expected a directory no running sandbox uses", dir.display())]
     DirectoryInUse {
@@ -91,6 +100,7 @@ impl StartError {
             Self::Setting { .. }
             | Self::Limits(_)
             | Self::Listen { .. }
+            | Self::Control { .. }
             | Self::DirectoryInUse { .. }
             | Self::InvalidFile { .. }
             | Self::Io { .. } => true,

@@ -120,6 +120,7 @@ mod broker;
 mod builder;
 mod ca;
 mod clock;
+mod control;
 mod disk;
 mod error;
 mod explain;

@@ -22,6 +22,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Sandbox {
     pub(crate) address: SocketAddr,
+    pub(crate) control_address: Option<SocketAddr>,
     pub(crate) files: Files,
     pub(crate) account: Arc<Account>,
     pub(crate) broker: Arc<Broker>,
@@ -40,6 +41,16 @@ impl Sandbox {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of the control plane as a URL, for `aws --endpoint-url` and `boto3`, or for
+    /// `AWS_ENDPOINT_URL_IOT` and `AWS_ENDPOINT_URL_IOT_DATA`; `None` when it is not served.
+    #[must_use]
+    pub fn control_url(&self) -> Option<String> {
+        self.control_address.map(|address| match address.ip().is_unspecified() {
+            true => format!("http://localhost:{}", address.port()),
+            false => format!("http://{address}"),
+        })
     }
 
     /// Name of the provisioning template.

@@ -82,9 +82,24 @@ fn trace(record: &AuditRecord) {
     let reason = record.reason.as_deref();
     let connection = record.connection;
     let event = record.event.as_str();
+    let operation = record.operation.as_deref();
+    let resource = record.resource.as_deref();
     match record.decision {
         AuditDecision::Denied => {
-            tracing::warn!(event, connection, client_id, certificate, topic, policy, statement, sid, reason, "denied");
+            tracing::warn!(
+                event,
+                connection,
+                client_id,
+                certificate,
+                topic,
+                policy,
+                statement,
+                sid,
+                reason,
+                operation,
+                resource,
+                "denied"
+            );
         }
         AuditDecision::Allowed => {
             tracing::debug!(
@@ -97,6 +112,8 @@ fn trace(record: &AuditRecord) {
                 statement,
                 sid,
                 reason,
+                operation,
+                resource,
                 "allowed"
             );
         }

@@ -38,6 +38,10 @@ pub struct AuditRecord {
     pub decided_by: Option<StatementRef>,
     /// Why, where no policy statement says it: a limit, a protocol rule, a provisioning error.
     pub reason: Option<String>,
+    /// The operation of the control plane, by its name in AWS's API Reference.
+    pub operation: Option<String>,
+    /// What that operation was asked of: the path of the request.
+    pub resource: Option<String>,
 }
 
 impl AuditRecord {
@@ -45,7 +49,7 @@ impl AuditRecord {
     ///
     /// Keys: `at` (RFC 3339, UTC, microseconds), `event`, `decision`, `connection`, and where
     /// known `peer`, `client_id`, `certificate_id`, `certificate_kind`, `topic`, `policy`, `version` (of
-    /// the policy), `statement` (index in it, from 0), `sid`, `reason`.
+    /// the policy), `statement` (index in it, from 0), `sid`, `reason`, `operation`, `resource`.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut line = Map::new();
@@ -69,6 +73,8 @@ impl AuditRecord {
         known("statement", self.decided_by.as_ref().map(|by| json!(by.statement)));
         known("sid", self.decided_by.as_ref().and_then(|by| by.sid.as_ref()).map(|sid| json!(sid)));
         known("reason", self.reason.as_ref().map(|reason| json!(reason)));
+        known("operation", self.operation.as_ref().map(|operation| json!(operation)));
+        known("resource", self.resource.as_ref().map(|resource| json!(resource)));
         Value::Object(line).to_string()
     }
 }
@@ -93,6 +99,8 @@ pub enum AuditEvent {
     RegisterThing,
     /// The end of a connection that had been accepted.
     Disconnect,
+    /// An operation of the control plane that changes something.
+    ControlPlane,
 }
 
 impl AuditEvent {
@@ -108,6 +116,7 @@ impl AuditEvent {
             Self::CreateKeysAndCertificate => "create-keys-and-certificate",
             Self::RegisterThing => "register-thing",
             Self::Disconnect => "disconnect",
+            Self::ControlPlane => "control-plane",
         }
     }
 }

@@ -40,6 +40,8 @@ impl Witness {
             topic: None,
             decided_by: None,
             reason: None,
+            operation: None,
+            resource: None,
         }
     }
 

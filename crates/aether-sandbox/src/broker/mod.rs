@@ -217,7 +217,8 @@ impl Broker {
         Some((client.identity.certificate.clone(), client.explain(action, resource)))
     }
 
-    fn next_connection(&self) -> u64 {
+    /// A number for a network connection, of the broker or the control plane.
+    pub(crate) fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
 }

@@ -13,7 +13,7 @@ pub(crate) use authority::{Authority, Issued};
 pub(crate) use facts::CertificateFacts;
 pub(crate) use key::DeviceKey;
 pub(crate) use pair::open_pair;
-pub(crate) use pem::to_pem;
+pub(crate) use pem::{public_key_pem, to_pem};
 pub(crate) use usable_ca::check_ca;
 pub(crate) use verification::check_verification;
 pub(crate) use x509::{Certificate, X509Error, client_schemes};

@@ -1,13 +1,23 @@
-//! Certificates as PEM text.
+//! Certificates and public keys as PEM text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rcgen::PublicKeyData;
 
 /// The PEM form of a certificate, as AWS returns it: lines of 64 characters (RFC 7468, section 2).
 pub(crate) fn to_pem(der: &[u8]) -> String {
+    labelled("CERTIFICATE", der)
+}
+
+/// The PEM form of a public key.
+pub(crate) fn public_key_pem(key: &impl PublicKeyData) -> String {
+    labelled("PUBLIC KEY", &key.subject_public_key_info())
+}
+
+fn labelled(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = String::with_capacity(text.len() + text.len() / 64 + 64);
-    pem.push_str("-----BEGIN CERTIFICATE-----\n");
+    pem.push_str(&format!("-----BEGIN {label}-----\n"));
     let mut rest = text.as_str();
     while !rest.is_empty() {
         let (line, left) = rest.split_at(rest.len().min(64));
@@ -15,7 +25,7 @@ pub(crate) fn to_pem(der: &[u8]) -> String {
         pem.push('\n');
         rest = left;
     }
-    pem.push_str("-----END CERTIFICATE-----\n");
+    pem.push_str(&format!("-----END {label}-----\n"));
     pem
 }
 

@@ -129,6 +129,11 @@ impl Certificate {
         &self.signature_algorithm
     }
 
+    /// First and last second of its validity period, counted from 1970.
+    pub(crate) fn validity(&self) -> (i64, i64) {
+        (self.not_before, self.not_after)
+    }
+
     /// Checks the validity period.
     pub(crate) fn check_dates(&self, now: SystemTime) -> Result<(), X509Error> {
         let now = now

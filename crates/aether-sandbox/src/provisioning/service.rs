@@ -23,7 +23,7 @@ pub(crate) struct Provisioning(Arc<ProvisioningParts>);
 #[derive(Debug)]
 pub(crate) struct ProvisioningParts {
     pub(crate) account: Arc<Account>,
-    pub(crate) device_ca: Authority,
+    pub(crate) device_ca: Arc<Authority>,
     pub(crate) key_kind: KeyKind,
     pub(crate) template_name: TemplateName,
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a helper fails its test by panicking")]
 
+pub(crate) mod http;
 pub(crate) mod raw;
 
 use std::path::Path;

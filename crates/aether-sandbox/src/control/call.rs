@@ -1,0 +1,127 @@
+//! One request, as an operation sees it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Control;
+use super::error::ApiError;
+use crate::CertificateId;
+use crate::account::{Account, GroupName, PolicyTarget, Tables, Tx};
+
+/// The parts of a request an operation may ask for, each by AWS's name for it.
+pub(super) struct Call<'a> {
+    pub(super) control: &'a Control,
+    pub(super) path: BTreeMap<&'static str, String>,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// A tag in a request.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
+/// Tags by their keys.
+pub(super) fn tags(list: Vec<Tag>) -> BTreeMap<String, String> {
+    list.into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+impl Call<'_> {
+    pub(super) fn account(&self) -> &Account {
+        self.control.account()
+    }
+
+    pub(super) fn read(&self) -> std::sync::Arc<Tables> {
+        self.account().read()
+    }
+
+    /// Makes a transaction.
+    pub(super) fn change<T>(
+        &self,
+        make: impl FnOnce(&mut Tx<'_>) -> Result<T, crate::account::AccountError>,
+    ) -> Result<T, ApiError> {
+        Ok(self.account().change(make)?)
+    }
+
+    /// A value of the path.
+    pub(super) fn path<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<T, ApiError> {
+        parsed(name, self.path.get(name).map_or("", String::as_str))
+    }
+
+    /// A value of the query; the last one counts.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A value of the query, parsed.
+    pub(super) fn parameter<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<Option<T>, ApiError> {
+        self.query(name).map(|text| parsed(name, text)).transpose()
+    }
+
+    /// A truth value of the query; false when it is not there.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, ApiError> {
+        Ok(self.parameter(name)?.unwrap_or_default())
+    }
+
+    /// A header that has to be there.
+    pub(super) fn header(&self, name: &'static str) -> Result<&str, ApiError> {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok());
+        value.ok_or_else(|| ApiError::invalid(format_args!("header {name} is missing, expected a text")))
+    }
+
+    /// The body as JSON; an empty one counts as an object without members.
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let text = if self.body.is_empty() { b"{}" } else { &*self.body };
+        serde_json::from_slice(text).map_err(|cause| ApiError::invalid(format_args!("request body: {cause}")))
+    }
+
+    /// The resource name of something in this account.
+    pub(super) fn arn(&self, kind: &str, name: impl fmt::Display) -> String {
+        self.account().place().arn(format_args!("{kind}/{name}"))
+    }
+
+    /// The part of a resource name of this account after `kind/`.
+    pub(super) fn in_arn<'t>(&self, kind: &str, arn: &'t str) -> Option<&'t str> {
+        let prefix = self.arn(kind, "");
+        arn.strip_prefix(&prefix)
+    }
+
+    /// The certificate a principal stands for.
+    pub(super) fn principal(&self, text: &str) -> Result<CertificateId, ApiError> {
+        match self.in_arn("cert", text) {
+            Some(id) => parsed("principal", id),
+            None => Err(ApiError::invalid(format_args!(
+                "principal is {text:?}, expected the ARN of a certificate, {}",
+                self.arn("cert", "<certificate id>")
+            ))),
+        }
+    }
+
+    /// What a policy is attached to: a certificate or a Thing group.
+    pub(super) fn target(&self, text: &str) -> Result<PolicyTarget, ApiError> {
+        match self.in_arn("thinggroup", text) {
+            Some(name) => Ok(PolicyTarget::Group(parsed::<GroupName>("target", name)?)),
+            None if self.in_arn("cert", text).is_some() => Ok(PolicyTarget::Certificate(self.principal(text)?)),
+            None => Err(ApiError::invalid(format_args!(
+                "target is {text:?}, expected the ARN of a certificate or a Thing group, {} or {}",
+                self.arn("cert", "<certificate id>"),
+                self.arn("thinggroup", "<name>")
+            ))),
+        }
+    }
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(name: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|cause| ApiError::invalid(format_args!("{name}: {cause}")))
+}

@@ -1,0 +1,70 @@
+//! The control plane: AWS IoT's REST-JSON operations over plain HTTP.
+//!
+//! ```text
+//!  aws iot …, boto3 ─┐             ┌─▶ router (one table of operations) ─▶ Account::change / read
+//!                    ├─▶ guard ────┤
+//!  the web page ─────┘  who asks   └─▶ whatever else is merged into `router`
+//! ```
+//!
+//! Methods, paths and members are those of the API Reference of AWS IoT and of the IoT data plane.
+//! Every operation is one row in the table of its family's file and one function beside it, which
+//! runs where blocking is allowed. What an operation does to the account is the account's affair.
+//!
+//! There is no IAM here: a request has to carry a signature of AWS's form, so that no web page can
+//! make one by accident, but any credentials will do.
+
+mod attachments;
+mod call;
+mod certificates;
+mod dispatch;
+mod endpoint;
+mod error;
+mod guard;
+mod paging;
+mod percent;
+mod policies;
+mod route;
+mod server;
+mod things;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub(crate) use self::guard::Names;
+pub(crate) use self::server::serve;
+use crate::KeyKind;
+use crate::account::Account;
+use crate::broker::Broker;
+use crate::pki::Authority;
+
+/// Longest request body.
+pub(crate) const MAX_BODY: usize = 1024 * 1024;
+
+/// What the operations work with.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) device_ca: Arc<Authority>,
+    pub(crate) key_kind: KeyKind,
+    /// Host name or address devices reach the broker under, without a port, as AWS gives it.
+    pub(crate) endpoint: String,
+    /// Names the port may be called by, besides `localhost` and addresses.
+    pub(crate) names: Names,
+}
+
+impl Control {
+    pub(crate) fn account(&self) -> &Account {
+        &self.broker.account
+    }
+}
+
+/// Everything the port answers.
+///
+/// Other parts are merged here: `.merge(crate::admin::router(Arc::clone(&control)))`. They come under
+/// the guard as well; what none of them takes is an operation of AWS, or unknown.
+pub(crate) fn router(control: &Arc<Control>) -> Router {
+    let operations = Router::new().fallback(dispatch::operation).with_state(Arc::clone(control));
+    let guard = axum::middleware::from_fn_with_state(Arc::clone(control), guard::check);
+    operations.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).layer(guard)
+}
