@@ -268,3 +268,34 @@ fn the_evaluator_agrees_with_the_slow_one() {
         assert!(seen.get(outcome).is_some_and(|count| *count > 300), "too few of {outcome}: {seen:?}");
     }
 }
+
+/// Random documents seldom ask for the very value a connection has; here nearly every one does.
+#[test]
+fn the_evaluator_agrees_with_the_slow_one_on_single_variables_and_networks() {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_500) };
+    let certificate = vec((Just("Subject.CommonName".to_owned()), value()), 4..8);
+    let world = (world(), certificate).prop_map(|(world, fields)| World { certificate: Some(fields), ..world });
+    let network = select(vec!["192.0.2.7", "192.0.2.0/29", "192.0.2.8/29", "2001:db8::5", "2001:db8::/33", "::/0"]);
+    TestRunner::new(config)
+        .run(&(select(VARIABLES), world, value(), network), |(variable, world, value, network)| {
+            let allow = |resource: String, condition: Value| {
+                json!([{"Effect": "Allow", "Action": "*", "Resource": resource, "Condition": condition}])
+            };
+            let by_resource = allow(format!("{START}topic/${{{variable}}}"), json!({}));
+            let by_key = allow("*".to_owned(), json!({"StringEquals": {variable: value.replace(',', "\\,")}}));
+            let by_network = allow("*".to_owned(), json!({"IpAddress": {"aws:SourceIp": network}}));
+            let mut names = vec![value.replace(',', "\\,"), value];
+            // What stands in the certificate, as it is and as it is compared.
+            for (_, own) in world.certificate.iter().flatten() {
+                names.extend([own.clone(), own.replace(',', "\\,")]);
+            }
+            for statements in [by_resource, by_key, by_network] {
+                let document = [json!({"Version": "2012-10-17", "Statement": statements})];
+                for name in &names {
+                    compare(&document, Action::Publish, &format!("{START}topic/{name}"), &world)?;
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
