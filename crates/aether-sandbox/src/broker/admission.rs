@@ -98,6 +98,7 @@ pub(super) async fn read_connect(
         let mut codec: Option<Codec> = None;
         loop {
             if codec.is_none() {
+                unmark_bridge(buffer);
                 let found = VersionCodec.decode(buffer).map_err(|error| Refusal::silent(error.to_string()))?;
                 *version = found.map(|found| match found {
                     ProtocolVersion::MQTT3 => Version::V3,
@@ -130,6 +131,20 @@ pub(super) async fn read_connect(
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, read).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Refusal::silent("no CONNECT in time")),
+    }
+}
+
+/// Takes the mark of a bridge off the protocol level of the CONNECT that `buffer` begins with.
+///
+/// Mosquitto sets the highest bit of MQTT 3.1.1's level to say that it bridges. Such bridges are
+/// reported to work with AWS (eclipse-mosquitto issue 2488); here they are clients like any other.
+fn unmark_bridge(buffer: &mut BytesMut) {
+    const MARKED: &[u8] = b"\x00\x04MQTT\x84";
+    // The fixed header: the packet type, and one to four bytes of length.
+    let Some(last) = buffer.iter().skip(1).take(4).position(|byte| byte & 0x80 == 0) else { return };
+    let header = last + 2;
+    if buffer.first() == Some(&0x10) && buffer.get(header..header + MARKED.len()) == Some(MARKED) {
+        buffer[header + MARKED.len() - 1] &= 0x7f;
     }
 }
 
@@ -322,6 +337,7 @@ mod tests {
     async fn both_versions_are_told_apart() {
         for (bytes, version) in [
             (&b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"[..], Version::V3),
+            (b"\x10\x0d\x00\x04MQTT\x84\x02\x00\x3c\x00\x01a", Version::V3),
             (b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a", Version::V5),
         ] {
             let (read, found) = first(bytes).await;
