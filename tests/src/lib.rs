@@ -12,7 +12,7 @@
 //!
 //! # Features
 //!
-//! - `witnesses` (off by default): the tests in `tests/witnesses.rs`, which need foreign programs.
+//! - `witnesses` (off by default): the tests in `tests/witnesses`, which need foreign programs.
 //!   `cargo xtask witness` installs those and runs them.
 
 pub mod program;

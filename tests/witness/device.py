@@ -15,6 +15,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from pathlib import Path
 
 from awscrt import mqtt, mqtt5, mqtt_request_response
@@ -269,6 +270,22 @@ def open_link(arguments, client_id, certificate, key):
     return kind(arguments, client_id, certificate, key)
 
 
+def connected(arguments, client_id, certificate, key, trying_for):
+    """A connected link and what CONNACK said.
+
+    AWS takes one CONNECT a second of a client id, so a device that has just been connected has to try again.
+    """
+    until = time.monotonic() + trying_for
+    while True:
+        link = open_link(arguments, client_id, certificate, key)
+        try:
+            return link, link.open()
+        except Exception:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.2)
+
+
 def provision(arguments):
     """The Thing's name and the files of the new certificate and its key."""
     link = open_link(arguments, f"claim-{arguments.serial}", arguments.cert, arguments.key)
@@ -299,8 +316,8 @@ def provision(arguments):
 
 
 def live(arguments, thing, certificate, key):
-    link = open_link(arguments, thing, certificate, key)
-    tell("connected", **link.open())
+    link, facts = connected(arguments, thing, certificate, key, arguments.within)
+    tell("connected", **facts)
     tell("subscribed", filter=f"{thing}/commands", **link.subscribe(f"{thing}/commands"))
     tell("published", topic=thing, **link.publish(thing, json.dumps({"temperature": 25.5})))
     tell("received", **link.messages.get(timeout=link.within))
@@ -311,20 +328,20 @@ def live(arguments, thing, certificate, key):
         ("publish-refused", lambda link: link.publish_refused("another-thing", "{}")),
         ("subscribe-refused", lambda link: link.subscribe_refused("another-thing/commands")),
     ):
-        link = open_link(arguments, thing, certificate, key)
-        link.open()
+        link, _ = connected(arguments, thing, certificate, key, arguments.within)
         tell(step, **act(link))
         link.close()
 
 
 def until_cut_off(arguments, thing, certificate, key):
-    link = open_link(arguments, thing, certificate, key)
-    tell("staying", **link.open())
+    link, facts = connected(arguments, thing, certificate, key, arguments.within)
+    tell("staying", **facts)
     tell("cut-off", **link.lost.get(timeout=link.within))
     link.close()
-    link = open_link(arguments, thing, certificate, key)
     try:
-        tell("back-again", **link.open())
+        # Longer than the second in which it would be too soon for any device.
+        _, facts = connected(arguments, thing, certificate, key, 2.0)
+        tell("back-again", **facts)
     except Exception as error:
         tell("shut-out", error=str(error), reason=getattr(error, "reason", None))
 

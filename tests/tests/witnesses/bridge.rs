@@ -11,7 +11,7 @@ use aether_tests::program::{Program, free_port};
 use crate::support::{SOON, publish};
 
 /// The article's `bridge.conf` word for word, save for the line `address`, which it tells the reader to fill in,
-/// and the three paths; and for `try_private`, which keeps mosquitto from marking its CONNECT as a bridge's.
+/// and the three paths.
 const BRIDGE_CONF: &str = "\
 # =================================================================
 # Bridges to AWS IOT
@@ -35,7 +35,6 @@ bridge_insecure false
 cleansession true
 clientid bridgeawsiot
 start_type automatic
-try_private false
 notifications false
 log_type all
 
@@ -83,7 +82,7 @@ fn messages_cross_the_bridge_of_the_article_in_both_directions() {
     // In: seen at the local broker.
     let gateway = local.subscriber();
     for topic in ["awsiot_to_localgateway", "both_directions"] {
-        let mut sender = publish(&sandbox, &sandbox.claim(), "witness-cloud", topic, "from the cloud");
+        let mut sender = publish(&sandbox, &sandbox.claim(), topic, topic, "from the cloud");
         assert!(sender.wait_for_exit(SOON).success(), "{}", sender.printed());
         gateway.wait_for_line("it at the local broker", SOON, |line| line == format!("GOT {topic} from the cloud"));
     }

@@ -29,6 +29,21 @@ fn a_device_made_of_mosquitto_clients_lives_on_mqtt_3() {
     a_mosquitto_device_lives(Mqtt::V3_1_1);
 }
 
+#[test]
+fn a_device_with_the_python_sdk_lives_on_mqtt_5() {
+    a_device_lives(foreign::aws_python("device.py"), Mqtt::V5);
+}
+
+#[test]
+fn a_device_with_the_javascript_sdk_lives_on_mqtt_5() {
+    a_device_lives(foreign::node("js/device.js"), Mqtt::V5);
+}
+
+#[test]
+fn a_device_made_of_mosquitto_clients_lives_on_mqtt_5() {
+    a_mosquitto_device_lives(Mqtt::V5);
+}
+
 /// Runs one of the scripts `device.py` and `device.js` from its claim to its refusals.
 #[track_caller]
 fn a_device_lives(script: Command, mqtt: Mqtt) {
@@ -117,12 +132,13 @@ fn a_mosquitto_device_lives(mqtt: Mqtt) {
     let sandbox = Sandbox::up(folder.path().join("sandbox"));
     let observer = subscribe(&sandbox);
 
-    let created = ask(&sandbox, mqtt, "$aws/certificates/create/json", "{}");
+    let created = ask(&sandbox, mqtt, "claim-1", "$aws/certificates/create/json", "{}");
     let register = json!({
         "certificateOwnershipToken": created["certificateOwnershipToken"],
         "parameters": { "SerialNumber": "P3-00018" },
     });
-    let registered = ask(&sandbox, mqtt, "$aws/provisioning-templates/Aether/provision/json", &register.to_string());
+    let registered =
+        ask(&sandbox, mqtt, "claim-2", "$aws/provisioning-templates/Aether/provision/json", &register.to_string());
     assert_eq!(registered["thingName"], "aether-P3-00018", "{registered}");
     let device = Identity { certificate: folder.path().join("device.pem"), key: folder.path().join("device.key") };
     fs::write(&device.certificate, created["certificatePem"].as_str().unwrap()).unwrap();
@@ -136,11 +152,15 @@ fn a_mosquitto_device_lives(mqtt: Mqtt) {
     assert!(receiver.wait_for_exit(SOON).success(), "{}", receiver.printed());
 
     let arguments = ["-i", "aether-P3-00018", "-t", "aether-P3-00018", "-m", r#"{"temperature": 25.5}"#];
-    let mut publisher = start("mosquitto_pub", mqtt, &sandbox, &device, &arguments);
-    assert!(publisher.wait_for_exit(SOON).success(), "{}", publisher.printed());
+    let published = || {
+        let mut publisher = start("mosquitto_pub", mqtt, &sandbox, &device, &arguments);
+        publisher.wait_for_exit(SOON).success().then_some(())
+    };
+    // AWS takes one CONNECT a second of a client id, and this one has just been connected.
+    sandbox.program().wait_until("publish", SOON, published);
     wait_for_event(&observer, "what the device publishes", |event| event.topic == "aether-P3-00018");
 
-    let arguments = ["-i", "aether-P3-00018", "-t", "another-thing", "-m", "{}"];
+    let arguments = ["-i", "aether-P3-00018-too", "-t", "another-thing", "-m", "{}"];
     let mut trespasser = start("mosquitto_pub", mqtt, &sandbox, &device, &arguments);
     let status = trespasser.wait_for_exit(SOON);
     let said = trespasser.printed();
@@ -153,9 +173,9 @@ fn a_mosquitto_device_lives(mqtt: Mqtt) {
 
 /// Publishes a request with the claim certificate and gives what comes on its topic for accepted requests.
 #[track_caller]
-fn ask(sandbox: &Sandbox, mqtt: Mqtt, topic: &str, request: &str) -> Value {
+fn ask(sandbox: &Sandbox, mqtt: Mqtt, client_id: &str, topic: &str, request: &str) -> Value {
     let accepted = format!("{topic}/accepted");
-    let arguments = ["-i", "claim-P3-00018", "-t", topic, "-e", &accepted, "-m", request, "-F", "GOT %p"];
+    let arguments = ["-i", client_id, "-t", topic, "-e", &accepted, "-m", request, "-F", "GOT %p"];
     let mut asking = start("mosquitto_rr", mqtt, sandbox, &sandbox.claim(), &arguments);
     assert!(asking.wait_for_exit(SOON).success(), "{}", asking.printed());
     let lines = asking.lines(Stream::Out);

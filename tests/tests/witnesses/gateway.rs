@@ -136,7 +136,7 @@ fn mosquitto_pub_with_the_claim_certificate_is_hung_up_on_at_the_thing_topic() {
     assert!(!subscriber.printed().contains("forged"), "{}", subscriber.printed());
 
     // The same certificate where its policy lets it: it is the topic that was refused.
-    let mut claimant = publish(&sandbox, &sandbox.claim(), PUBLISHER, "$aws/certificates/create/json", "{}");
+    let mut claimant = publish(&sandbox, &sandbox.claim(), "witness-claimant", "$aws/certificates/create/json", "{}");
     assert!(claimant.wait_for_exit(SOON).success(), "{}", claimant.printed());
     assert!(claimant.printed().contains("received PUBACK"), "{}", claimant.printed());
 }

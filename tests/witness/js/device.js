@@ -7,6 +7,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const timers = require('node:timers/promises');
 const util = require('node:util');
 
 const { iot, iotidentity, mqtt, mqtt5 } = require('aws-iot-device-sdk-v2');
@@ -280,6 +281,24 @@ function linkTo(options, clientId, certificate, key) {
   return new Link(options, clientId, certificate, key);
 }
 
+/**
+ * A connected link and what CONNACK said.
+ *
+ * AWS takes one CONNECT a second of a client id, so a device that has just been connected has to try again.
+ */
+async function connected(options, clientId, certificate, key, tryingFor) {
+  const until = Date.now() + tryingFor * 1000;
+  for (;;) {
+    const link = linkTo(options, clientId, certificate, key);
+    try {
+      return [link, await link.open()];
+    } catch (error) {
+      if (Date.now() > until) throw error;
+    }
+    await timers.setTimeout(200);
+  }
+}
+
 /** The Thing's name and the files of the new certificate and its key. */
 async function provision(options) {
   const link = linkTo(options, `claim-${options.serial}`, options.cert, options.key);
@@ -315,8 +334,8 @@ async function provision(options) {
 }
 
 async function live(options, thing, certificate, key) {
-  let link = linkTo(options, thing, certificate, key);
-  tell('connected', await link.open());
+  let [link, facts] = await connected(options, thing, certificate, key, options.within);
+  tell('connected', facts);
   tell('subscribed', { filter: `${thing}/commands`, ...(await link.subscribe(`${thing}/commands`)) });
   tell('published', { topic: thing, ...(await link.publish(thing, JSON.stringify({ temperature: 25.5 }))) });
   tell('received', await link.messages.get());
@@ -327,21 +346,20 @@ async function live(options, thing, certificate, key) {
     ['publish-refused', () => link.publishRefused('another-thing', '{}')],
     ['subscribe-refused', () => link.subscribeRefused('another-thing/commands')],
   ]) {
-    link = linkTo(options, thing, certificate, key);
-    await link.open();
+    [link] = await connected(options, thing, certificate, key, options.within);
     tell(step, await act());
     await link.close();
   }
 }
 
 async function untilCutOff(options, thing, certificate, key) {
-  let link = linkTo(options, thing, certificate, key);
-  tell('staying', await link.open());
+  const [link, facts] = await connected(options, thing, certificate, key, options.within);
+  tell('staying', facts);
   tell('cut-off', await link.lost.get());
   await link.close();
-  link = linkTo(options, thing, certificate, key);
   try {
-    tell('back-again', await link.open());
+    // Longer than the second in which it would be too soon for any device.
+    tell('back-again', (await connected(options, thing, certificate, key, 2))[1]);
   } catch (error) {
     tell('shut-out', { error: String(error), reason: error.reason ?? null });
   }
