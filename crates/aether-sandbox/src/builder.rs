@@ -1,8 +1,10 @@
 //! The settings of a sandbox, and its start.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
@@ -12,7 +14,7 @@ use crate::broker::{self, Broker, BrokerParts, Memory, ServerTls};
 use crate::ca::CaFolder;
 use crate::clock::Clock;
 use crate::control::{self, Control, Names};
-use crate::provisioning::{Provisioning, ProvisioningParts};
+use crate::provisioning::{Hooks, Provisioning, ProvisioningHook, ProvisioningParts};
 use crate::state::{self, State, Wanted};
 use crate::trust::Trust;
 use crate::{Files, KeyKind, Limits, Sandbox, StartError};
@@ -30,6 +32,9 @@ pub struct SandboxBuilder {
     control: Option<SocketAddr>,
     control_exposed: bool,
     control_names: Vec<String>,
+    hooks: BTreeMap<String, ProvisioningHook>,
+    own_hook: Option<ProvisioningHook>,
+    hook_time_limit: Duration,
 }
 
 impl SandboxBuilder {
@@ -45,6 +50,9 @@ impl SandboxBuilder {
             control: None,
             control_exposed: false,
             control_names: Vec::new(),
+            hooks: BTreeMap::new(),
+            own_hook: None,
+            hook_time_limit: Hooks::TIME_LIMIT,
         }
     }
 
@@ -135,6 +143,34 @@ impl SandboxBuilder {
         self
     }
 
+    /// Pre-provisioning hook of the directory's own template.
+    ///
+    /// Default: none.
+    #[must_use]
+    pub fn template_hook(mut self, hook: ProvisioningHook) -> Self {
+        self.own_hook = Some(hook);
+        self
+    }
+
+    /// What stands in for `target`, which a template names as its pre-provisioning hook: the ARN of a
+    /// Lambda function, as a rule.
+    ///
+    /// A template whose target is not set here refuses every device.
+    #[must_use]
+    pub fn hook(mut self, target: impl Into<String>, hook: ProvisioningHook) -> Self {
+        self.hooks.insert(target.into(), hook);
+        self
+    }
+
+    /// Longest time a pre-provisioning hook may take. One that takes longer is stopped, and refuses.
+    ///
+    /// Default: 5 s, as AWS has it.
+    #[must_use]
+    pub fn hook_time_limit(mut self, limit: Duration) -> Self {
+        self.hook_time_limit = limit;
+        self
+    }
+
     /// Starts the sandbox. On return it accepts connections.
     ///
     /// The address is taken before anything is written, so a start that fails for a setting leaves
@@ -193,6 +229,7 @@ impl SandboxBuilder {
             device_ca: Arc::clone(&device_ca),
             key_kind: self.device_keys,
             template_name,
+            hooks: Hooks::new(self.hooks, self.own_hook, self.hook_time_limit),
         });
         let trust = Arc::new(Trust::new(Arc::clone(&account), CaFolder::new(customer_cas)));
         let parts =

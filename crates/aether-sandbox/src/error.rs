@@ -132,6 +132,7 @@ impl StartError {
             | AccountError::VersionsLimit { .. }
             | AccountError::VersionConflict { .. }
             | AccountError::LimitExceeded(_)
+            | AccountError::ResourceConflict(_)
             | AccountError::Token => otherwise(cause),
         }
     }

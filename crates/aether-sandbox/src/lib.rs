@@ -109,6 +109,9 @@
 //!
 //! None. Needs a Unix system: file modes are part of what it promises.
 
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod __fuzz;
 mod sandbox;
 
 mod access;
@@ -156,5 +159,6 @@ pub use files::Files;
 pub use id::{CaId, CertificateId, InvalidId};
 pub use key::KeyKind;
 pub use observer::{Credentials, CredentialsError, Message, Observer, ObserverError};
+pub use provisioning::{ClaimError, InvalidHook, ProvisioningClaim, ProvisioningHook};
 pub use record::{CertificateKind, CertificateRecord, CertificateStatus, ThingRecord};
 pub use sandbox::{Sandbox, SetStatusError};

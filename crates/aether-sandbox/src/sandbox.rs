@@ -10,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::{Account, AccountError};
 use crate::broker::Broker;
-use crate::{AuditStream, CertificateId, CertificateRecord, CertificateStatus, Files, SandboxBuilder, ThingRecord};
+use crate::{
+    AuditStream, CertificateId, CertificateRecord, CertificateStatus, ClaimError, Files, ProvisioningClaim,
+    SandboxBuilder, ThingRecord,
+};
 
 /// Longest wait for the tasks of a sandbox that shuts down.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,6 +62,22 @@ impl Sandbox {
         self.broker.provisioning.template_name()
     }
 
+    /// Makes a claim certificate that works for five minutes, for a trusted user to hand to a device
+    /// (`CreateProvisioningClaim`).
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError`], if there is no such template, it is disabled, or nothing could be written.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may leave a certificate nobody has the key of; it is gone after five minutes.
+    pub async fn create_provisioning_claim(&self, template: &str) -> Result<ProvisioningClaim, ClaimError> {
+        let (provisioning, template) = (self.broker.provisioning.clone(), template.to_owned());
+        let made = spawn_blocking(move || provisioning.create_claim(&template)).await;
+        made.unwrap_or_else(|broken| Err(ClaimError::Internal(broken.into())))
+    }
+
     /// The files it hands to its users.
     #[must_use]
     pub fn files(&self) -> &Files {
@@ -75,7 +94,8 @@ impl Sandbox {
     /// devices.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateRecord> {
-        self.account.read().certificates.values().map(|row| CertificateRecord::from(&**row)).collect()
+        let tables = self.account.read();
+        tables.certificates.values().filter(|row| row.is_listed()).map(|row| CertificateRecord::from(&**row)).collect()
     }
 
     /// Sets the status of a certificate. Live connections made with a certificate that is no longer

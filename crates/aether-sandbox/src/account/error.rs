@@ -66,6 +66,9 @@ pub(crate) enum AccountError {
     VersionConflict { name: String, expected: u64, found: u64 },
     #[error("{0}")]
     LimitExceeded(String),
+    /// What exists does not go together with what a provisioning template asks for.
+    #[error("{0}")]
+    ResourceConflict(String),
     #[error("ownership token is unknown, used or expired")]
     Token,
     #[error("could not write {}", path.display())]

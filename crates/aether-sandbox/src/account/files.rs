@@ -10,11 +10,13 @@ use super::{
     Account, AccountError, CLAIM_POLICY, Change, DEVICE_POLICY, OBSERVER_POLICY, PolicyName, Settings, TemplateName,
     TemplateRow, Tx, claim_policy, device_policy, observer_policy,
 };
+use aether_iot_template::{Template, TemplateKind};
+
 use crate::StartError;
 use crate::disk;
 use crate::files::Layout;
 use crate::id::sha256_hex;
-use crate::provisioning::{Template, default_template};
+use crate::provisioning::default_template;
 
 /// Role the sandbox's own template names. Nothing asks for it: there is no IAM here.
 const ROLE_ARN: &str = "arn:aws:iam::123456789012:role/service-role/aether-sandbox-provisioning";
@@ -81,9 +83,10 @@ fn import_policy(tx: &mut Tx<'_>, path: &Path, text: &str) -> Result<(), Account
 }
 
 fn import_template(tx: &mut Tx<'_>, name: &TemplateName, text: &str) -> Result<(), AccountError> {
-    let template = Template::parse(text).map_err(|cause| AccountError::Invalid(cause.to_string()))?;
+    let template =
+        Template::parse(TemplateKind::Fleet, text).map_err(|cause| AccountError::Invalid(cause.to_string()))?;
     let missing = template
-        .plain_policies()
+        .plain_policy_names()
         .find(|policy| !policy.parse::<PolicyName>().is_ok_and(|policy| tx.tables.policies.contains_key(&policy)));
     if let Some(missing) = missing {
         return Err(AccountError::Invalid(format!(

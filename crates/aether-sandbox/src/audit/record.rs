@@ -95,6 +95,8 @@ pub enum AuditEvent {
     Receive,
     /// `CreateKeysAndCertificate`, after its publish was allowed.
     CreateKeysAndCertificate,
+    /// `CreateCertificateFromCsr`, after its publish was allowed.
+    CreateCertificateFromCsr,
     /// `RegisterThing`, after its publish was allowed.
     RegisterThing,
     /// The end of a connection that had been accepted.
@@ -114,6 +116,7 @@ impl AuditEvent {
             Self::Subscribe => "subscribe",
             Self::Receive => "receive",
             Self::CreateKeysAndCertificate => "create-keys-and-certificate",
+            Self::CreateCertificateFromCsr => "create-certificate-from-csr",
             Self::RegisterThing => "register-thing",
             Self::Disconnect => "disconnect",
             Self::ControlPlane => "control-plane",

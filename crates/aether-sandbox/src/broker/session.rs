@@ -18,7 +18,7 @@ use super::sessions::Options;
 use super::subscriber::{How, Subscriber};
 use super::topic::{self, TopicFault, check_filter, check_topic};
 use crate::access::Action;
-use crate::provisioning::{Answer, Operation, Rejection, RequestTopic};
+use crate::provisioning::{Answer, Caller, Rejection, RequestTopic};
 use crate::{AuditDecision, AuditEvent, AuditRecord, StatementRef};
 
 /// One connection's part in a session.
@@ -249,14 +249,15 @@ impl Session {
     /// Has a provisioning request carried out, and answers this client alone.
     fn request(&self, topic: RequestTopic, payload: Vec<u8>) {
         let Ok(slot) = Arc::clone(&self.requests).try_acquire_owned() else {
-            let throttled = Answer { outcome: Err(Rejection::throttled()) };
+            let throttled = Answer::rejected(&topic, Rejection::throttled());
             answer(&self.broker, &self.client, &self.subscriber, &topic, &throttled);
             return;
         };
         let (broker, client) = (Arc::clone(&self.broker), Arc::clone(&self.client));
         let subscriber = Arc::clone(&self.subscriber);
         self.broker.tasks.spawn(async move {
-            let done = broker.provisioning.handle(topic.operation().clone(), payload).await;
+            let caller = Caller { certificate: client.identity.certificate.clone(), client_id: client.id.clone() };
+            let done = broker.provisioning.handle(&topic, &caller, payload).await;
             answer(&broker, &client, &subscriber, &topic, &done);
             drop(slot);
         });
@@ -389,10 +390,6 @@ impl Session {
 
 /// Sends a provisioning answer to the asking client, if it has subscribed to it (sheet, 1.1).
 fn answer(broker: &Broker, client: &Client, subscriber: &Subscriber, request: &RequestTopic, answer: &Answer) {
-    let event = match request.operation() {
-        Operation::CreateKeysAndCertificate => AuditEvent::CreateKeysAndCertificate,
-        Operation::RegisterThing { .. } => AuditEvent::RegisterThing,
-    };
     let topic = request.answer_topic(answer.accepted());
     let subscribed = subscriber.subscribed_to(&topic);
     let (decision, mut reason) = match &answer.outcome {
@@ -406,7 +403,7 @@ fn answer(broker: &Broker, client: &Client, subscriber: &Subscriber, request: &R
         let words = reason.map(|words| format!("{words}; ")).unwrap_or_default();
         reason = Some(format!("{words}nobody hears the answer: {topic} is not subscribed to"));
     }
-    let note = client.witness.note(event, decision);
+    let note = client.witness.note(request.audit_event(), decision);
     client.witness.log.record(AuditRecord { topic: Some(topic.clone()), reason, ..note });
     // The answer is for the connection that asked, not for one that has taken the client id over.
     let asked = || subscriber.client().is_some_and(|present| present.connection() == client.connection());

@@ -1,6 +1,7 @@
 //! Certificates: making them, reading them, checking signatures and dates.
 
 mod authority;
+mod csr;
 mod facts;
 mod key;
 mod pair;
@@ -10,6 +11,7 @@ mod verification;
 mod x509;
 
 pub(crate) use authority::{Authority, Issued};
+pub(crate) use csr::SigningRequest;
 pub(crate) use facts::CertificateFacts;
 pub(crate) use key::DeviceKey;
 pub(crate) use pair::open_pair;

@@ -14,7 +14,7 @@ pub(crate) fn public_key_pem(key: &impl PublicKeyData) -> String {
     labelled("PUBLIC KEY", &key.subject_public_key_info())
 }
 
-fn labelled(label: &str, der: &[u8]) -> String {
+pub(super) fn labelled(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = String::with_capacity(text.len() + text.len() / 64 + 64);
     pem.push_str(&format!("-----BEGIN {label}-----\n"));

@@ -50,7 +50,8 @@ pub(crate) fn check_ca(certificate: &Certificate) -> Result<(), RegisterCaError>
     }
 }
 
-fn is_usable(key: &SubjectKey) -> bool {
+/// Whether signatures of this key can be checked here.
+pub(super) fn is_usable(key: &SubjectKey) -> bool {
     let known = client_schemes()
         .flat_map(|(_, algorithms)| algorithms)
         .any(|algorithm| algorithm.public_key_alg_id().as_ref() == key.algorithm);
@@ -65,7 +66,8 @@ fn rsa_bits(key: &SubjectKey) -> Option<usize> {
     })
 }
 
-fn key_name(key: &SubjectKey) -> String {
+/// Names a key, for error messages.
+pub(super) fn key_name(key: &SubjectKey) -> String {
     match rsa_bits(key) {
         Some(bits) => format!("RSA of {bits} bits"),
         None => algorithm_name(&key.algorithm),

@@ -156,15 +156,25 @@ impl Certificate {
 
     /// Checks that `issuer`'s key made the signature of this certificate.
     pub(crate) fn check_signature(&self, issuer: &Self) -> Result<(), X509Error> {
-        let algorithm = client_schemes()
-            .flat_map(|(_, algorithms)| algorithms)
-            .find(|algorithm| {
-                algorithm.signature_alg_id().as_ref() == self.signature_algorithm
-                    && algorithm.public_key_alg_id().as_ref() == issuer.key.algorithm
-            })
-            .ok_or(X509Error::UnsupportedAlgorithm)?;
-        algorithm.verify_signature(&issuer.key.key, &self.signed, &self.signature).map_err(|_| X509Error::BadSignature)
+        check_signed(&issuer.key, &self.signature_algorithm, &self.signed, &self.signature)
     }
+}
+
+/// Checks that `key` made `signature` over `signed`, with an algorithm that AWS takes.
+pub(super) fn check_signed(
+    key: &SubjectKey,
+    signature_algorithm: &[u8],
+    signed: &[u8],
+    signature: &[u8],
+) -> Result<(), X509Error> {
+    let algorithm = client_schemes()
+        .flat_map(|(_, algorithms)| algorithms)
+        .find(|algorithm| {
+            algorithm.signature_alg_id().as_ref() == signature_algorithm
+                && algorithm.public_key_alg_id().as_ref() == key.algorithm
+        })
+        .ok_or(X509Error::UnsupportedAlgorithm)?;
+    algorithm.verify_signature(&key.key, signed, signature).map_err(|_| X509Error::BadSignature)
 }
 
 impl CaMark {
@@ -180,7 +190,7 @@ impl CaMark {
 }
 
 impl SubjectKey {
-    fn parse(spki: &[u8]) -> Result<Self, X509Error> {
+    pub(super) fn parse(spki: &[u8]) -> Result<Self, X509Error> {
         let parts = || {
             let (_, whole) = Any::from_der(spki).ok()?;
             let (rest, algorithm) = Any::from_der(whole.data).ok()?;
@@ -195,7 +205,7 @@ impl SubjectKey {
 }
 
 /// The bytes that were signed, and the content of the signature's `AlgorithmIdentifier`.
-fn signed_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn signed_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_, whole) = Any::from_der(der).ok()?;
     let (rest, _) = Any::from_der(whole.data).ok()?;
     let signed = &whole.data[..whole.data.len() - rest.len()];
