@@ -84,8 +84,10 @@
 //! | customer CAs | version 3 with `CA:TRUE`, or version 1 and self-signed, with keys and signatures as above; removing the file from `customer-cas/` takes one back for new connections |
 //! | pending certificates | deleted when their ownership token expires, after an hour: in fact at the next start, or when the next one is made |
 //! | policies | all of `aether-iot-policy`: conditions, variables of client id, Thing, certificate and address, policies of Thing groups and the groups above; a change counts from the next packet on; [`Sandbox::explain`] tells why |
-//! | provisioning | `CreateKeysAndCertificate` and `RegisterThing` in JSON; a publish to the CSR or CBOR topics is hung up on |
-//! | templates | Thing, certificate, policy by name, `Ref`, `Fn::Join`, `DeviceConfiguration`; the rest is an error when the template is read |
+//! | provisioning | `CreateKeysAndCertificate`, `CreateCertificateFromCsr` and `RegisterThing`, each in JSON and in CBOR; a certificate from a CSR keeps its subject and takes over no extension |
+//! | templates | all of [`aether_iot_template`]; Thing types, Thing groups and billing groups have to exist; a policy in the template is created under the hash of its document |
+//! | hooks | [`ProvisioningHook`]: asked after the token was found good and before anything is created, 5 s, 64 KiB; only a JSON `true` allows |
+//! | claims of trusted users | five minutes, for one template |
 //!
 //! The specification's policies are kept word for word, and they tie a topic to the client id, but
 //! no client id to a certificate. So any device certificate may connect under any client id and
@@ -107,7 +109,9 @@
 //!
 //! # Features
 //!
-//! None. Needs a Unix system: file modes are part of what it promises.
+//! `__fuzz` (off by default) gives the fuzz targets a way in and is no part of the interface.
+//!
+//! Needs a Unix system: file modes are part of what it promises.
 
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]

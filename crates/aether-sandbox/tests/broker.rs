@@ -118,7 +118,7 @@ async fn protocol_errors_and_exceeded_limits_end_the_connection() {
         ("too long a topic", publish(&too_long, QoS::AtLeastOnce, b"")),
         ("too many slashes", publish("$aws/certificates/create/1/2/3/4/5/6", QoS::AtLeastOnce, b"")),
         ("too big a payload", publish(CREATE, QoS::AtLeastOnce, &too_big)),
-        ("reserved topic", publish("$aws/certificates/create/cbor", QoS::AtLeastOnce, b"")),
+        ("reserved topic", publish("$aws/certificates/create/xml", QoS::AtLeastOnce, b"")),
         ("malformed filter", subscribe(&[("$aws/certificates/create/#/x", QoS::AtLeastOnce)])),
         ("QoS 2 release", Packet::PublishRelease { packet_id: 1.try_into().unwrap() }),
         ("server packet", Packet::PingResponse),

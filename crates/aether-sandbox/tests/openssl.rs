@@ -202,3 +202,58 @@ async fn openssl_itself_completes_the_handshake_and_trusts_the_server_certificat
     }
     sandbox.shutdown().await;
 }
+
+#[tokio::test]
+async fn requests_made_by_openssl_are_signed_if_aws_would_take_their_key() {
+    let dir = tempfile::tempdir().unwrap();
+    support::start(dir.path()).await.shutdown().await;
+    // The specification's claim policy leaves the CSR topics out, as AWS's samples do.
+    let policy = dir.path().join("policies/aether-claim.json");
+    let wider = std::fs::read_to_string(&policy).unwrap().replace("/certificates/create/*", "/certificates/create*");
+    std::fs::write(&policy, wider).unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let mut client = support::claim(&sandbox, "claim").await;
+    let topic = "$aws/certificates/create-from-csr/json";
+    support::listen_for_answers(&client).await;
+    for verdict in ["accepted", "rejected"] {
+        client.subscribe(&format!("{topic}/{verdict}")).await.unwrap();
+    }
+    let made = tempfile::tempdir().unwrap();
+    for (key, taken) in [
+        ("rsa:2048", true),
+        ("rsa:3072 -sha512", true),
+        ("ec -pkeyopt ec_paramgen_curve:P-256", true),
+        ("ec -pkeyopt ec_paramgen_curve:P-384 -sha384", true),
+        ("rsa:1024", false),
+        ("rsa:2048 -sha1", false),
+        ("ec -pkeyopt ec_paramgen_curve:secp521r1", false),
+        ("ed25519", false),
+    ] {
+        let subject = "/C=CH/O=Aether/CN=P3-00017/serialNumber=17";
+        let command =
+            format!("openssl req -new -nodes -newkey {key} -keyout device.key -out device.csr -subj {subject}");
+        shell(made.path(), &command).await;
+        let csr = std::fs::read_to_string(made.path().join("device.csr")).unwrap();
+        let request = serde_json::json!({ "certificateSigningRequest": csr }).to_string();
+        let answer = support::ask(&mut client, topic, request.as_bytes()).await;
+        assert_eq!(answer.is_ok(), taken, "{key}: {answer:?}");
+        let Ok(created) = answer else {
+            assert_eq!(answer.unwrap_err()["errorCode"], "InvalidCsr");
+            continue;
+        };
+        std::fs::write(made.path().join("device.pem"), created["certificatePem"].as_str().unwrap()).unwrap();
+        let told = shell(made.path(), "openssl x509 -in device.pem -noout -subject -nameopt RFC2253").await;
+        assert_eq!(told.trim(), "subject=serialNumber=17,CN=P3-00017,O=Aether,C=CH", "{key}");
+        let request = serde_json::json!({
+            "certificateOwnershipToken": created["certificateOwnershipToken"],
+            "parameters": { "SerialNumber": "17" },
+        });
+        support::ask(&mut client, support::PROVISION, request.to_string().as_bytes()).await.unwrap();
+        let path = |name: &str| made.path().join(name);
+        let device = Credentials::read(sandbox.files().ca(), &path("device.pem"), &path("device.key")).unwrap();
+        Observer::connect(sandbox.local_addr(), &device, "aether-17").await.unwrap().disconnect().await;
+        // One CONNECT a second for each client id.
+        sandbox.advance(std::time::Duration::from_secs(2));
+    }
+    sandbox.shutdown().await;
+}

@@ -164,3 +164,79 @@ async fn an_inactive_status_in_the_template_leaves_the_certificate_inactive() {
     support::device(&sandbox, &device).await;
     sandbox.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_device_that_speaks_cbor_is_answered_in_cbor() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let mut client = claim(&sandbox, "claim").await;
+    let (create, provision) = ("$aws/certificates/create/cbor", "$aws/provisioning-templates/Aether/provision/cbor");
+    for topic in [create, provision] {
+        client.subscribe(&format!("{topic}/accepted")).await.unwrap();
+        client.subscribe(&format!("{topic}/rejected")).await.unwrap();
+    }
+    client.publish(create, b"\xa0").await.unwrap();
+    let answer = support::next(&mut client).await;
+    assert_eq!(answer.topic, format!("{create}/accepted"));
+    let created: serde_json::Value = ciborium::from_reader(answer.payload.as_slice()).unwrap();
+    let mut request = Vec::new();
+    let token = json!({ "certificateOwnershipToken": created["certificateOwnershipToken"] });
+    ciborium::into_writer(&token, &mut request).unwrap();
+    client.publish(provision, &request).await.unwrap();
+    let answer = support::next(&mut client).await;
+    let registered: serde_json::Value = ciborium::from_reader(answer.payload.as_slice()).unwrap();
+    assert_eq!(registered, json!({ "deviceConfiguration": {}, "thingName": "aether-unnumbered" }));
+    client.publish(provision, &request).await.unwrap();
+    let answer = support::next(&mut client).await;
+    assert_eq!(answer.topic, format!("{provision}/rejected"));
+    let rejected: serde_json::Value = ciborium::from_reader(answer.payload.as_slice()).unwrap();
+    assert_eq!(
+        (&rejected["statusCode"], &rejected["errorCode"]),
+        (&json!(400), &json!("InvalidCertificateOwnershipToken"))
+    );
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_trusted_users_claim_provisions_through_its_template_until_its_five_minutes_are_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let claim = sandbox.create_provisioning_claim("Aether").await.unwrap();
+    assert!(sandbox.certificates().iter().all(|known| known.id != claim.certificate_id), "not in listings");
+    let ca = std::fs::read(sandbox.files().ca()).unwrap();
+    let (certificate, key) = (claim.certificate_pem.as_bytes(), claim.private_key_pem.as_bytes());
+    let credentials = aether_sandbox::Credentials::from_pem(&ca, certificate, key).unwrap();
+    let mut client = Observer::connect(sandbox.local_addr(), &credentials, "by-hand").await.unwrap();
+    listen_for_answers(&client).await;
+    let created = ask(&mut client, CREATE, b"{}").await.unwrap();
+    let request = json!({ "certificateOwnershipToken": created["certificateOwnershipToken"] });
+    ask(&mut client, PROVISION, request.to_string().as_bytes()).await.unwrap();
+    client.disconnect().await;
+    sandbox.advance(std::time::Duration::from_secs(5 * 60));
+    let late = Observer::connect(sandbox.local_addr(), &credentials, "by-hand").await;
+    assert!(late.is_err(), "{late:?}");
+    assert!(sandbox.create_provisioning_claim("Other").await.is_err());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_hook_of_the_own_template_decides_who_may_register() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("serials.json");
+    std::fs::write(&list, r#"{ "parameter": "SerialNumber", "values": ["17"] }"#).unwrap();
+    let sandbox = Sandbox::builder(dir.path().join("sandbox"))
+        .listen("127.0.0.1:0".parse().unwrap())
+        .device_keys(aether_sandbox::KeyKind::EcP256)
+        .template_hook(format!("allow-list:{}", list.display()).parse().unwrap())
+        .start()
+        .await
+        .unwrap();
+    provision(&sandbox, "17").await;
+    let mut client = claim(&sandbox, "claim").await;
+    listen_for_answers(&client).await;
+    let created = ask(&mut client, CREATE, b"{}").await.unwrap();
+    let request = json!({ "certificateOwnershipToken": created["certificateOwnershipToken"] });
+    let refused = ask(&mut client, PROVISION, request.to_string().as_bytes()).await.unwrap_err();
+    assert_eq!((&refused["statusCode"], &refused["errorCode"]), (&json!(403), &json!("AccessDenied")));
+    sandbox.shutdown().await;
+}

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::hook::{Event, Hooks};
+use super::payload::Encoding;
 use super::topic::Operation;
 use super::{Answer, Rejection, RequestTopic, establish, request};
 use crate::account::{
@@ -85,8 +86,8 @@ impl Provisioning {
                 Ok(csr) => self.off_thread(move |parts| parts.create_from_csr(&csr)).await,
                 Err(rejection) => Err(rejection),
             },
-            Operation::RegisterThing { template } => match request::read_register(encoding, &payload) {
-                Ok(request) => self.register(template, request, caller).await,
+            Operation::RegisterThing { template } => match self.parts.enabled_template(template) {
+                Ok(row) => self.register(row, encoding, &payload, caller).await,
                 Err(rejection) => Err(rejection),
             },
         };
@@ -95,23 +96,23 @@ impl Provisioning {
 
     async fn register(
         &self,
-        template: &str,
-        request: request::RegisterRequest,
+        row: Arc<TemplateRow>,
+        encoding: Encoding,
+        payload: &[u8],
         caller: &Caller,
     ) -> Result<Value, Rejection> {
-        let request::RegisterRequest { token, mut parameters } = request;
-        let row = self.parts.enabled_template(template)?;
+        let request::RegisterRequest { token, mut parameters } = request::read_register(encoding, payload)?;
         let certificate = self.parts.owned_by(&token)?;
         if let Some(hook) = self.parts.hooks.of(&row, row.name == self.parts.template_name) {
             let event = Event {
                 claim_certificate_id: caller.certificate.as_str(),
                 certificate_id: certificate.id.as_str(),
                 certificate_pem: &certificate.pem,
-                template_arn: &self.parts.account.place().arn(format_args!("provisioningtemplate/{template}")),
+                template_arn: &self.parts.account.place().arn(format_args!("provisioningtemplate/{}", row.name)),
                 client_id: &caller.client_id,
                 parameters: parameters.given(),
             };
-            let overrides = self.parts.hooks.ask(template, hook, &event).await?;
+            let overrides = self.parts.hooks.ask(row.name.as_str(), hook, &event).await?;
             parameters
                 .extend(&overrides)
                 .map_err(|long| Rejection::denied(format!("Override by the hook: {long}.")))?;
