@@ -14,6 +14,7 @@ use crate::account::{AccountError, InvalidName, Place, Resource};
 pub(super) enum Exception {
     CertificateState,
     CertificateValidation,
+    ConflictingResourceUpdate,
     DeleteConflict,
     InternalFailure,
     InvalidRequest,
@@ -36,6 +37,7 @@ impl Exception {
         match self {
             Self::CertificateState => ("CertificateStateException", StatusCode::NOT_ACCEPTABLE),
             Self::CertificateValidation => ("CertificateValidationException", StatusCode::BAD_REQUEST),
+            Self::ConflictingResourceUpdate => ("ConflictingResourceUpdateException", StatusCode::CONFLICT),
             Self::DeleteConflict => ("DeleteConflictException", StatusCode::CONFLICT),
             Self::InternalFailure => ("InternalFailureException", StatusCode::INTERNAL_SERVER_ERROR),
             Self::InvalidRequest => ("InvalidRequestException", StatusCode::BAD_REQUEST),
@@ -106,6 +108,7 @@ impl From<AccountError> for ApiError {
             AccountError::VersionsLimit { .. } => Exception::VersionsLimitExceeded,
             AccountError::VersionConflict { .. } => Exception::VersionConflict,
             AccountError::LimitExceeded(_) => Exception::LimitExceeded,
+            AccountError::ResourceConflict(_) => Exception::ConflictingResourceUpdate,
             AccountError::Io { .. } => return Self::internal(cause),
         };
         let existing = match &cause {
@@ -120,6 +123,7 @@ impl From<AccountError> for ApiError {
             | AccountError::VersionsLimit { .. }
             | AccountError::VersionConflict { .. }
             | AccountError::LimitExceeded(_)
+            | AccountError::ResourceConflict(_)
             | AccountError::Io { .. } => None,
         };
         Self { exception, message: cause.to_string(), existing }

@@ -77,7 +77,7 @@ impl Service {
         let service = Self {
             provisioning: Provisioning::new(ProvisioningParts {
                 account: Arc::clone(&account),
-                device_ca: authority(dir.path()),
+                device_ca: Arc::new(authority(dir.path())),
                 key_kind: KeyKind::EcP256,
                 template_name: "own".parse().unwrap(),
                 hooks: Hooks::new(hooks, None, limit),
