@@ -1,9 +1,11 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use aether_nexus::config::{InvalidDuration, parse_duration};
 use clap::{Parser, Subcommand};
+
+use crate::sandbox::SandboxCommand;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -70,50 +72,6 @@ pub(crate) struct RunOptions {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum SandboxCommand {
-    /// Runs a sandbox until SIGTERM or Ctrl-C.
-    #[command(after_help = "\
-Examples:
-  aether sandbox up --dir sandbox
-  mosquitto_sub -h localhost -p 8883 --cafile sandbox/ca.pem \\
-      --cert sandbox/observer.pem --key sandbox/observer.key -q 1 -v -t '#'")]
-    Up(UpOptions),
-    /// Admits a customer CA: certificates under it work as claim certificates from then on.
-    #[command(after_help = "\
-Example:
-  aether sandbox register-ca --dir sandbox customer-ca.pem
-
-A sandbox that runs on the directory takes notice without a restart.")]
-    RegisterCa(RegisterCaOptions),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct UpOptions {
-    /// Directory of the sandbox's state; made where it is missing.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-    /// Address and port to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8883")]
-    pub(crate) listen: SocketAddr,
-    /// Name of the fleet provisioning template; without it the directory's own, at first Aether.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) template: Option<String>,
-    /// Print stages as one JSON object a line instead of text.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct RegisterCaOptions {
-    /// Directory of the sandbox's state.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-    /// The CA's certificate in PEM.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-}
-
 /// The OPC UA library calls it an error, at every connection, that a server of policy None has no
 /// certificate; faults of a secured server's certificate end the start with an error of ours.
 const QUIET_WARN: &str = "warn,opcua_crypto=error,opcua_core::comms::secure_channel=off";
@@ -131,7 +89,7 @@ impl Command {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, InvalidDuration> {
+pub(crate) fn duration(text: &str) -> Result<Duration, InvalidDuration> {
     parse_duration(text)
 }
 

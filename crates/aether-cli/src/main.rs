@@ -13,7 +13,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-use args::{Args, Command, SandboxCommand};
+use args::{Args, Command};
 use clap::Parser;
 use failure::Failure;
 
@@ -31,7 +31,6 @@ async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => demo::demo(options).await,
         Command::Run(options) => run::run(options).await,
-        Command::Sandbox { command: SandboxCommand::Up(options) } => sandbox::up(options).await,
-        Command::Sandbox { command: SandboxCommand::RegisterCa(options) } => sandbox::register_ca(&options),
+        Command::Sandbox { command } => sandbox::run(command).await,
     }
 }

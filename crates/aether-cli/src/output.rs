@@ -76,7 +76,7 @@ impl Printer {
 
 /// Prints one line at once. Whoever reads may have gone away: that is no reason to panic, and a
 /// gateway goes on.
-fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     let mut out = stdout().lock();
     if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
         READER_GONE.notify_one();

@@ -14,6 +14,7 @@ pub struct Files {
     observer_cert: PathBuf,
     observer_key: PathBuf,
     audit_log: PathBuf,
+    control: PathBuf,
 }
 
 impl Files {
@@ -26,6 +27,7 @@ impl Files {
             observer_cert: dir.join("observer.pem"),
             observer_key: dir.join("observer.key"),
             audit_log: dir.join("audit.jsonl"),
+            control: dir.join("control.json"),
         }
     }
 
@@ -69,6 +71,13 @@ impl Files {
     #[must_use]
     pub fn audit_log(&self) -> &Path {
         &self.audit_log
+    }
+
+    /// Where the HTTP port of a running sandbox is, and the token of its own API (`control.json`, mode
+    /// 0600). There while the sandbox runs with an HTTP port.
+    #[must_use]
+    pub fn control(&self) -> &Path {
+        &self.control
     }
 
     /// Reads what [`Observer::connect`](crate::Observer::connect) needs to watch this sandbox.

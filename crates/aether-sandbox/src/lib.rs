@@ -119,6 +119,8 @@ pub mod __fuzz;
 mod sandbox;
 
 mod access;
+#[allow(dead_code, unused_imports, reason = "served by the control plane, which is about to come")]
+mod admin;
 // Its operations are those of the control plane, which is about to come.
 #[allow(dead_code, unused_imports, reason = "the control plane uses the rest")]
 mod account;
@@ -165,4 +167,4 @@ pub use key::KeyKind;
 pub use observer::{Credentials, CredentialsError, Message, Observer, ObserverError};
 pub use provisioning::{ClaimError, InvalidHook, ProvisioningClaim, ProvisioningHook};
 pub use record::{CertificateKind, CertificateRecord, CertificateStatus, ThingRecord};
-pub use sandbox::{Sandbox, SetStatusError};
+pub use sandbox::{ResetError, Sandbox, SetStatusError};

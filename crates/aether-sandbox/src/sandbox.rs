@@ -78,6 +78,18 @@ impl Sandbox {
         made.unwrap_or_else(|broken| Err(ClaimError::Internal(broken.into())))
     }
 
+    /// Region of the resource names.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.account.place().region
+    }
+
+    /// Account of the resource names.
+    #[must_use]
+    pub fn account_id(&self) -> &str {
+        &self.account.place().account_id
+    }
+
     /// The files it hands to its users.
     #[must_use]
     pub fn files(&self) -> &Files {
@@ -129,6 +141,28 @@ impl Sandbox {
     /// Timeouts of the network are not concerned. Time never goes back.
     pub fn advance(&self, by: Duration) {
         self.account.clock().advance(by);
+    }
+
+    /// Forgets what devices have left behind: Things, their certificates, short-lived claims, sessions
+    /// (their connections are closed) and retained messages.
+    ///
+    /// What somebody set up stays: policies, templates, types, groups and CAs, the claim and the
+    /// observer certificate, the decision log, and the clock.
+    ///
+    /// # Errors
+    ///
+    /// [`ResetError`]: the change could not be stored. Nothing has changed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, it is done even if the call is dropped.
+    pub async fn reset(&self) -> Result<(), ResetError> {
+        let broker = Arc::clone(&self.broker);
+        match spawn_blocking(move || broker.forget_devices()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(cause)) => Err(ResetError { source: cause.into() }),
+            Err(failed) => Err(ResetError { source: failed.into() }),
+        }
     }
 
     /// The decisions made from now on.
@@ -187,4 +221,11 @@ pub enum SetStatusError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// Why [`Sandbox::reset`] failed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not forget the devices")]
+pub struct ResetError {
+    source: Box<dyn std::error::Error + Send + Sync>,
 }

@@ -17,6 +17,7 @@ mod ca;
 mod certificate;
 mod error;
 mod files;
+mod forget;
 mod group;
 mod name;
 mod own_policies;

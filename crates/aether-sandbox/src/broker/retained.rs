@@ -118,6 +118,14 @@ impl Retained {
         self.durable().state().messages.values().filter(|message| !message.expired(now)).cloned().collect()
     }
 
+    /// Removes all; how many there were.
+    pub(super) fn forget(&self) -> usize {
+        let mut durable = self.durable();
+        let topics: Vec<String> = durable.state().messages.keys().map(ToString::to_string).collect();
+        topics.iter().for_each(|topic| durable.record(Change::Removed { topic: topic.clone() }));
+        topics.len()
+    }
+
     fn durable(&self) -> MutexGuard<'_, Durable<State>> {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }

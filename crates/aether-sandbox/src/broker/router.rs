@@ -94,6 +94,19 @@ impl Router {
         over.iter().for_each(|found| table.dismiss(found));
     }
 
+    /// Ends all sessions and their connections; how many there were.
+    pub(super) fn forget(&self) -> usize {
+        let mut table = self.change();
+        let all: Vec<_> = table.by_number.values().cloned().collect();
+        for subscriber in &all {
+            if let Some(client) = subscriber.client() {
+                client.end(EndReason::ApiInitiated);
+            }
+            table.dismiss(subscriber);
+        }
+        all.len()
+    }
+
     /// Adds or replaces a subscription of a session that is still there; whether it is new.
     pub(super) fn subscribe(&self, subscriber: &Subscriber, filter: &str, options: Options) -> bool {
         let mut table = self.change();
