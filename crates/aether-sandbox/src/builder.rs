@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{self, Admin, AdminToken, ControlFile};
 use crate::broker::{self, Broker, BrokerParts, Memory, ServerTls};
 use crate::ca::CaFolder;
 use crate::clock::Clock;
@@ -244,7 +245,12 @@ impl SandboxBuilder {
         });
         broker.tasks.spawn(broker::listen(Arc::clone(&broker), listener));
         let control_address = control.as_ref().map(|(_, address)| *address);
+        let mut control_file = None;
         if let Some((listener, control_address)) = control {
+            let token = AdminToken::random().map_err(StartError::io("make a token for", files.control()))?;
+            let written = ControlFile::write(&files, control_address, &token);
+            control_file = Some(written.map_err(StartError::io("write", files.control()))?);
+            let admin = Admin::new(Arc::clone(&broker), files.clone(), token, address, control_address);
             let control = Arc::new(Control {
                 broker: Arc::clone(&broker),
                 device_ca,
@@ -252,14 +258,23 @@ impl SandboxBuilder {
                 endpoint: endpoint(address),
                 names: Names::new(self.control_names),
             });
-            let router = control::router(&control);
+            let router = control::router(&control, admin::router(admin));
             broker.tasks.spawn(control::serve(control, listener, router));
             tracing::info!(address = %control_address, "control plane listens");
         }
         let stop_audit = CancellationToken::new();
         let audit_task = tokio::spawn(audit_writer.run(stop_audit.clone()));
         tracing::info!(%address, dir = %files.dir().display(), "sandbox listens");
-        Ok(Sandbox { address, control_address, files, account, broker, stop_audit, audit_task })
+        Ok(Sandbox {
+            _control_file: control_file,
+            address,
+            control_address,
+            files,
+            account,
+            broker,
+            stop_audit,
+            audit_task,
+        })
     }
 }
 

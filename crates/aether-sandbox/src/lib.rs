@@ -119,7 +119,6 @@ pub mod __fuzz;
 mod sandbox;
 
 mod access;
-#[allow(dead_code, unused_imports, reason = "served by the control plane, which is about to come")]
 mod admin;
 // Its operations are those of the control plane, which is about to come.
 #[allow(dead_code, unused_imports, reason = "the control plane uses the rest")]

@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::{Account, AccountError};
+use crate::admin::{ControlFile, url};
 use crate::broker::Broker;
 use crate::{
     AuditStream, CertificateId, CertificateRecord, CertificateStatus, ClaimError, Files, ProvisioningClaim,
@@ -24,6 +25,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// directory may stay in use and its decision log unfinished for a moment.
 #[derive(Debug)]
 pub struct Sandbox {
+    /// Goes first: before the directory is free for another sandbox, which writes its own.
+    pub(crate) _control_file: Option<ControlFile>,
     pub(crate) address: SocketAddr,
     pub(crate) control_address: Option<SocketAddr>,
     pub(crate) files: Files,
@@ -47,13 +50,10 @@ impl Sandbox {
     }
 
     /// The address of the control plane as a URL, for `aws --endpoint-url` and `boto3`, or for
-    /// `AWS_ENDPOINT_URL_IOT` and `AWS_ENDPOINT_URL_IOT_DATA`; `None` when it is not served.
+    /// `AWS_ENDPOINT_URL_IOT` and `AWS_ENDPOINT_URL_IOT_DATA_PLANE`; `None` when it is not served.
     #[must_use]
     pub fn control_url(&self) -> Option<String> {
-        self.control_address.map(|address| match address.ip().is_unspecified() {
-            true => format!("http://localhost:{}", address.port()),
-            false => format!("http://{address}"),
-        })
+        self.control_address.map(url)
     }
 
     /// Name of the provisioning template.

@@ -79,7 +79,11 @@ pub(crate) async fn reset(options: &ResetOptions) -> Result<(), Failure> {
     let reset = sandbox.reset().await;
     sandbox.shutdown().await;
     reset.map_err(Failure::running)?;
-    done(&options.common, &json!({ "forgotten": true }), "forgotten: Things, device certificates, sessions, retained messages");
+    done(
+        &options.common,
+        &json!({ "forgotten": true }),
+        "forgotten: Things, device certificates, sessions, retained messages",
+    );
     Ok(())
 }
 

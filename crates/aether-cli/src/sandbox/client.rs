@@ -141,7 +141,9 @@ impl Client {
 }
 
 fn not_running(dir: &str) -> Failure {
-    Failure::running(format!("no sandbox with an HTTP port runs on {dir}; start one with: aether sandbox up --dir {dir}"))
+    Failure::running(format!(
+        "no sandbox with an HTTP port runs on {dir}; start one with: aether sandbox up --dir {dir}"
+    ))
 }
 
 /// Text as it can stand in a query (RFC 3986, section 2.3).

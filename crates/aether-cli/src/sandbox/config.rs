@@ -46,8 +46,9 @@ impl Config {
     }
 
     fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::settings(format!("argument --config: cannot read {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::settings(format!("argument --config: cannot read {}: {error}", path.display()))
+        })?;
         Self::parse(&text).map_err(|words| Failure::settings(format!("file {}: {words}", path.display())))
     }
 

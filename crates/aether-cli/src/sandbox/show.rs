@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::act;
 use super::args::{CertificatesOptions, DirOptions, ExplainOptions, ListOptions, PoliciesOptions};
 use super::client::{Client, encoded};
 use super::table::{cell, table};
-use super::act;
 use crate::failure::Failure;
 use crate::output::line;
 
@@ -44,8 +44,7 @@ pub(crate) async fn things(options: &ListOptions) -> Result<(), Failure> {
 }
 
 pub(crate) async fn certificates(options: &CertificatesOptions) -> Result<(), Failure> {
-    let wanted =
-        [(&options.activate, "ACTIVE"), (&options.deactivate, "INACTIVE"), (&options.revoke, "REVOKED")];
+    let wanted = [(&options.activate, "ACTIVE"), (&options.deactivate, "INACTIVE"), (&options.revoke, "REVOKED")];
     if let Some((id, status)) = wanted.iter().find_map(|(id, status)| id.as_deref().map(|id| (id, *status))) {
         return act::set_status(&options.common, id, status).await;
     }

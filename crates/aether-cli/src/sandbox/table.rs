@@ -23,9 +23,11 @@ pub(crate) fn cell(value: &Value) -> String {
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(members) if members.is_empty() => "-".to_owned(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| format!("{}={}", printable(name), cell(value))).collect::<Vec<_>>().join(", ")
-        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("{}={}", printable(name), cell(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }

@@ -10,6 +10,14 @@ use super::AdminToken;
 use crate::Files;
 use crate::disk::{Access, write_atomic};
 
+/// The address of the HTTP port as a URL that a client on this machine can use.
+pub(crate) fn url(http: SocketAddr) -> String {
+    match http.ip().is_unspecified() {
+        true => format!("http://localhost:{}", http.port()),
+        false => format!("http://{http}"),
+    }
+}
+
 /// The file, there for as long as this value is.
 #[derive(Debug)]
 pub(crate) struct ControlFile(PathBuf);
@@ -19,7 +27,7 @@ impl ControlFile {
     pub(crate) fn write(files: &Files, http: SocketAddr, token: &AdminToken) -> io::Result<Self> {
         let path = files.control().to_owned();
         let text = json!({
-            "url": format!("http://{http}"),
+            "url": url(http),
             "token": token.reveal(),
             "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"),

@@ -28,7 +28,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(crate) use control_file::ControlFile;
+pub(crate) use control_file::{ControlFile, url};
 use decisions::DecisionRing;
 pub(crate) use routes::router;
 pub(crate) use token::AdminToken;

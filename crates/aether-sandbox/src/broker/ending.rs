@@ -27,7 +27,6 @@ pub(super) enum EndReason {
     /// Its certificate is no longer active.
     Deactivated,
     /// Somebody asked over the control plane.
-    #[allow(dead_code, reason = "the control plane is not in yet")]
     ApiInitiated,
 }
 

@@ -30,7 +30,6 @@ mod router;
 mod session;
 mod sessions;
 mod subscriber;
-#[allow(dead_code, reason = "for the web page and the HTTP API, which are not in yet")]
 mod tap;
 mod tls;
 mod topic;

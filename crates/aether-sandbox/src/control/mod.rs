@@ -3,7 +3,7 @@
 //! ```text
 //!  aws iot …, boto3 ─┐             ┌─▶ router (one table of operations) ─▶ Account::change / read
 //!                    ├─▶ guard ────┤
-//!  the web page ─────┘  who asks   └─▶ whatever else is merged into `router`
+//!  the web page ─────┘  who asks   └─▶ the sandbox's own API and its page (`admin`)
 //! ```
 //!
 //! Methods, paths and members are those of the API Reference of AWS IoT and of the IoT data plane.
@@ -61,10 +61,10 @@ impl Control {
 
 /// Everything the port answers.
 ///
-/// Other parts are merged here: `.merge(crate::admin::router(Arc::clone(&control)))`. They come under
-/// the guard as well; what none of them takes is an operation of AWS, or unknown.
-pub(crate) fn router(control: &Arc<Control>) -> Router {
-    let operations = Router::new().fallback(dispatch::operation).with_state(Arc::clone(control));
+/// The sandbox's `own` API and page come under the guard as well; what they do not take is an operation
+/// of AWS, or unknown.
+pub(crate) fn router(control: &Arc<Control>, own: Router) -> Router {
+    let operations = Router::new().fallback(dispatch::operation).with_state(Arc::clone(control)).merge(own);
     let guard = axum::middleware::from_fn_with_state(Arc::clone(control), guard::check);
     operations.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).layer(guard)
 }
