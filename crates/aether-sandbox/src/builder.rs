@@ -18,7 +18,7 @@ use crate::control::{self, Control, Names};
 use crate::provisioning::{Hooks, Provisioning, ProvisioningHook, ProvisioningParts};
 use crate::state::{self, State, Wanted};
 use crate::trust::Trust;
-use crate::{Files, KeyKind, Limits, Sandbox, StartError};
+use crate::{AlpnRule, Files, KeyKind, Limits, Sandbox, SniRule, StartError};
 
 /// Settings of a [`Sandbox`]; made by [`Sandbox::builder`].
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct SandboxBuilder {
     region: Option<String>,
     account_id: Option<String>,
     device_keys: KeyKind,
+    endpoint_names: Vec<String>,
+    rules: (AlpnRule, SniRule),
     limits: Limits,
     control: Option<SocketAddr>,
     control_exposed: bool,
@@ -47,6 +49,8 @@ impl SandboxBuilder {
             region: None,
             account_id: None,
             device_keys: KeyKind::default(),
+            endpoint_names: Vec::new(),
+            rules: (AlpnRule::default(), SniRule::default()),
             limits: Limits::default(),
             control: None,
             control_exposed: false,
@@ -172,6 +176,35 @@ impl SandboxBuilder {
         self
     }
 
+    /// A DNS name clients call the server by, beside `localhost`: the server certificate holds it, and
+    /// SNI may send it. Called again, it adds another.
+    ///
+    /// Default: none. With `abc-ats.iot.eu-west-1.amazonaws.com` and an entry in the hosts file, a device
+    /// needs no other endpoint than the real one.
+    #[must_use]
+    pub fn endpoint_name(mut self, name: impl Into<String>) -> Self {
+        self.endpoint_names.push(name.into());
+        self
+    }
+
+    /// What is asked of a client's ALPN extension.
+    ///
+    /// Default: [`AlpnRule::Optional`].
+    #[must_use]
+    pub fn alpn(mut self, rule: AlpnRule) -> Self {
+        self.rules.0 = rule;
+        self
+    }
+
+    /// What is asked of a client's SNI extension.
+    ///
+    /// Default: [`SniRule::Optional`].
+    #[must_use]
+    pub fn sni(mut self, rule: SniRule) -> Self {
+        self.rules.1 = rule;
+        self
+    }
+
     /// Starts the sandbox. On return it accepts connections.
     ///
     /// The address is taken before anything is written, so a start that fails for a setting leaves
@@ -193,6 +226,7 @@ impl SandboxBuilder {
             region: self.region,
             account_id: self.account_id,
             clock: clock.clone(),
+            endpoint_names: self.endpoint_names,
         };
         state::check(&wanted)?;
         self.limits.check()?;
@@ -216,13 +250,14 @@ impl SandboxBuilder {
             device_ca,
             server_certificate,
             server_key,
+            server_names,
             customer_cas,
             audit,
             audit_writer,
         } = state;
 
-        let tls =
-            ServerTls::new(server_certificate, &server_key).map_err(StartError::crypto("the server's TLS identity"))?;
+        let tls = ServerTls::new(server_certificate, &server_key, server_names, self.rules)
+            .map_err(StartError::crypto("the server's TLS identity"))?;
         let account = Arc::new(account);
         let device_ca = Arc::new(device_ca);
         let provisioning = Provisioning::new(ProvisioningParts {
@@ -237,6 +272,7 @@ impl SandboxBuilder {
             BrokerParts { audit, account: Arc::clone(&account), provisioning, trust, tls, clock, limits, memory, lock };
         let broker = Arc::new(Broker::new(parts));
         broker.tasks.spawn(Arc::clone(&broker).sweep());
+        broker.tasks.spawn(Arc::clone(&broker).expire());
         let cutting = Arc::downgrade(&broker);
         account.on_withdrawn(move |certificate| {
             if let Some(broker) = cutting.upgrade() {

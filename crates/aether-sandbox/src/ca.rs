@@ -1,9 +1,8 @@
 //! Customer CAs given as files: the way of those who have no control plane at hand.
 //!
 //! Each is one file named after its id in `DIR/customer-cas`. A running sandbox looks at the folder's
-//! modification time whenever it meets a certificate it does not know, and takes in what has changed:
-//! a new file is a registered CA whose certificates are claims, a removed one is a CA deleted and its
-//! claims switched off.
+//! modification time before each handshake, and takes in what has changed: a new file is a registered
+//! CA whose certificates are claims, a removed one is a CA deleted and its claims switched off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -77,10 +76,21 @@ impl CaFolder {
         Self { folder, known: Mutex::default() }
     }
 
+    /// Whether the folder has changed since it was last read. Costs one look at its modification time.
+    pub(crate) fn is_stale(&self) -> bool {
+        // Locked means that somebody is reading it, which may take as long as writing the journal.
+        let read_at = self.known.try_lock().ok().and_then(|known| known.read_at);
+        read_at.is_none() || self.modified().ok() != read_at
+    }
+
+    fn modified(&self) -> io::Result<SystemTime> {
+        std::fs::metadata(&self.folder).and_then(|folder| folder.modified())
+    }
+
     /// Takes in what has changed. Blocks for one look at the folder's modification time, and longer
     /// only when that changed.
     pub(crate) fn refresh(&self, account: &Account) {
-        let modified = std::fs::metadata(&self.folder).and_then(|folder| folder.modified());
+        let modified = self.modified();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if modified.as_ref().is_ok_and(|modified| known.read_at == Some(*modified)) {
             return;
@@ -147,7 +157,8 @@ impl Known {
             pem: String::from_utf8_lossy(pem).into_owned(),
             subject: ca.subject().to_owned(),
             status: CaStatus::Active,
-            mode: CertificateMode::SniOnly,
+            // Whoever may write to the sandbox's directory needs no further proof.
+            mode: CertificateMode::Default,
             auto_registration: false,
             registration: None,
             signs_claims: true,

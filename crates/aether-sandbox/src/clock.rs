@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Notify;
+
 /// A clock shared by all parts of one sandbox. Clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
     /// How far it is ahead of the system, in milliseconds.
     ahead: Arc<AtomicU64>,
+    moved: Arc<Notify>,
 }
 
 impl Clock {
@@ -32,6 +35,12 @@ impl Clock {
         let add = |ahead: u64| Some(ahead.saturating_add(by));
         // The closure always gives a value, so this cannot fail.
         let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        self.moved.notify_one();
+    }
+
+    /// Resolves when the clock has been moved since this was last awaited. For one waiter at a time.
+    pub(crate) async fn moved(&self) {
+        self.moved.notified().await;
     }
 }
 

@@ -167,3 +167,4 @@ pub use observer::{Credentials, CredentialsError, Message, Observer, ObserverErr
 pub use provisioning::{ClaimError, InvalidHook, ProvisioningClaim, ProvisioningHook};
 pub use record::{CertificateKind, CertificateRecord, CertificateStatus, ThingRecord};
 pub use sandbox::{ResetError, Sandbox, SetStatusError};
+pub use trust::{AlpnRule, SniRule};

@@ -56,6 +56,13 @@ impl Sandbox {
         self.control_address.map(url)
     }
 
+    /// The DNS names of its server certificate, which are those SNI may send: `localhost`, then those of
+    /// [`SandboxBuilder::endpoint_name`].
+    #[must_use]
+    pub fn server_names(&self) -> &[String] {
+        self.broker.tls.names()
+    }
+
     /// Name of the provisioning template.
     #[must_use]
     pub fn template_name(&self) -> &str {

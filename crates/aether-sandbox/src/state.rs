@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     pub(crate) region: Option<String>,
     pub(crate) account_id: Option<String>,
     pub(crate) clock: Clock,
+    /// DNS names of the server certificate beside `localhost`.
+    pub(crate) endpoint_names: Vec<String>,
 }
 
 /// An opened state directory.
@@ -44,6 +46,7 @@ pub(crate) struct State {
     pub(crate) device_ca: Authority,
     pub(crate) server_certificate: CertificateDer<'static>,
     pub(crate) server_key: PrivateKeyDer<'static>,
+    pub(crate) server_names: Vec<String>,
     pub(crate) customer_cas: PathBuf,
     pub(crate) audit: AuditLog,
     pub(crate) audit_writer: AuditWriter,
@@ -96,7 +99,8 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
     ] {
         own.open(&device_ca, &account)?;
     }
-    let (server_certificate, server_key) = server_ca.issue_server(listen)?;
+    let server_names = [&["localhost".to_owned()][..], &wanted.endpoint_names].concat();
+    let (server_certificate, server_key) = server_ca.issue_server(&server_names, listen)?;
     let (audit, audit_writer) = AuditLog::open(files.audit_log()).map_err(StartError::io("open", files.audit_log()))?;
     if remembered.is_none() {
         remember(&layout, &fixed)?;
@@ -108,6 +112,7 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
         device_ca,
         server_certificate,
         server_key,
+        server_names,
         customer_cas: layout.customer_cas(),
         audit,
         audit_writer,
@@ -244,6 +249,22 @@ pub(crate) fn check(wanted: &Wanted) -> Result<(), StartError> {
             name: "`account_id`",
             found: format!("{found:?}"),
             expected: "12 digits".to_owned(),
+        });
+    }
+    let is_name = |name: &str| {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        name.len() <= 253 && name.split('.').all(label)
+    };
+    if let Some(found) = wanted.endpoint_names.iter().find(|name| !is_name(name)) {
+        return Err(StartError::Setting {
+            name: "`endpoint_name`",
+            found: format!("{found:?}"),
+            expected: "a DNS name such as \"abc-ats.iot.eu-west-1.amazonaws.com\"".to_owned(),
         });
     }
     Ok(())

@@ -129,6 +129,11 @@ impl Tables {
         self.endings.keys().take_while(|(end, _)| *end <= now).map(|(_, id)| id.clone()).collect()
     }
 
+    /// Whether any certificate has ended by `now`.
+    pub(crate) fn has_ended(&self, now: Millis) -> bool {
+        self.endings.keys().next().is_some_and(|(end, _)| *end <= now)
+    }
+
     /// Everything, as transactions that rebuild it.
     pub(super) fn sum(&self) -> Vec<Vec<Change>> {
         let one = |change: Change| vec![change];

@@ -99,6 +99,10 @@ pub enum AuditEvent {
     CreateCertificateFromCsr,
     /// `RegisterThing`, after its publish was allowed.
     RegisterThing,
+    /// A certificate registered just in time, when it was first shown.
+    RegisterCertificate,
+    /// Just-in-time provisioning by the template of a CA.
+    JustInTimeProvisioning,
     /// The end of a connection that had been accepted.
     Disconnect,
     /// An operation of the control plane that changes something.
@@ -118,6 +122,8 @@ impl AuditEvent {
             Self::CreateKeysAndCertificate => "create-keys-and-certificate",
             Self::CreateCertificateFromCsr => "create-certificate-from-csr",
             Self::RegisterThing => "register-thing",
+            Self::RegisterCertificate => "register-certificate",
+            Self::JustInTimeProvisioning => "just-in-time-provisioning",
             Self::Disconnect => "disconnect",
             Self::ControlPlane => "control-plane",
         }

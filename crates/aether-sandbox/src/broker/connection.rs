@@ -9,7 +9,6 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Broker;
@@ -17,14 +16,14 @@ use super::admission::{self, Admitted};
 use super::client::{Client, Witness};
 use super::codec::{Codec, reason_of};
 use super::ending::{EndReason, Fault};
-use super::limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, PACKET_ROOM, WRITE_TIMEOUT};
+use super::handshake::handshake;
+use super::limits::{DRAIN_TIMEOUT, PACKET_ROOM, WRITE_TIMEOUT};
 use super::message::{Message, Qos};
 use super::packet::{Accept, Outgoing, Will};
 use super::session::Session;
 use super::subscriber::Subscriber;
 use super::wire::Taken;
 use crate::access::Action;
-use crate::trust::{ClientVerifier, Identity};
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
 
 /// Serves one connection to its end.
@@ -74,34 +73,6 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
 /// Longest packet taken: a full payload, a full topic and properties, a CONNECT's fields.
 fn max_packet(broker: &Broker) -> u32 {
     u32::try_from(broker.limits.payload_bytes + PACKET_ROOM).unwrap_or(u32::MAX)
-}
-
-async fn handshake(broker: &Broker, socket: TcpStream, witness: &Witness) -> Option<(TlsStream<TcpStream>, Identity)> {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "could not set no-delay");
-    }
-    let verifier = Arc::new(ClientVerifier::new(Arc::clone(&broker.trust)));
-    let config = match broker.tls.config(Arc::clone(&verifier)) {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not set up TLS");
-            return None;
-        }
-    };
-    let accepting = TlsAcceptor::from(config).accept(socket);
-    let reason = match timeout(HANDSHAKE_TIMEOUT, accepting).await {
-        Ok(Ok(stream)) => match verifier.identity() {
-            Some(identity) => return Some((stream, identity.clone())),
-            None => "no client certificate".to_owned(),
-        },
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "TLS handshake not done in time".to_owned(),
-    };
-    let note = witness.note(AuditEvent::TlsHandshake, AuditDecision::Denied);
-    let certificate_id = verifier.certificate().cloned();
-    let certificate_kind = verifier.identity().map(|identity| identity.kind);
-    witness.log.record(AuditRecord { certificate_id, certificate_kind, reason: Some(reason), ..note });
-    None
 }
 
 /// Serves a client that was let in.
@@ -266,6 +237,8 @@ fn record_end(client: &Client, subscriber: &Subscriber, reason: EndReason, fault
     let mut words = reason.as_str().to_owned();
     if fault.reason == reason && !fault.detail.is_empty() {
         words = format!("{words}: {}", fault.detail);
+    } else if let Some(detail) = reason.detail() {
+        words = format!("{words}: {detail}");
     }
     let dropped = subscriber.mailbox.dropped();
     if dropped > 0 {

@@ -26,6 +26,8 @@ pub(super) enum EndReason {
     Cut,
     /// Its certificate is no longer active.
     Deactivated,
+    /// Its certificate is no longer valid.
+    Expired,
     /// Somebody asked over the control plane.
     ApiInitiated,
 }
@@ -39,8 +41,25 @@ impl EndReason {
             Self::ConnectionLost => "CONNECTION_LOST",
             Self::DuplicateClientId => "DUPLICATE_CLIENTID",
             Self::KeepAliveTimeout => "MQTT_KEEP_ALIVE_TIMEOUT",
-            Self::ShutDown | Self::Cut | Self::Deactivated => "SERVER_INITIATED_DISCONNECT",
+            Self::ShutDown | Self::Cut | Self::Deactivated | Self::Expired => "SERVER_INITIATED_DISCONNECT",
             Self::ApiInitiated => "API_INITIATED_DISCONNECT",
+        }
+    }
+
+    /// What the decision log says beside the word, where the reason is the sandbox's own.
+    pub(super) fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::Deactivated => Some("certificate is no longer active"),
+            Self::Expired => Some("certificate has expired"),
+            Self::ClientInitiated
+            | Self::ClientError
+            | Self::AuthError
+            | Self::ConnectionLost
+            | Self::DuplicateClientId
+            | Self::KeepAliveTimeout
+            | Self::ShutDown
+            | Self::Cut
+            | Self::ApiInitiated => None,
         }
     }
 
@@ -53,13 +72,13 @@ impl EndReason {
             Self::DuplicateClientId => Some(reason::TAKEN_OVER),
             Self::KeepAliveTimeout => Some(reason::KEEP_ALIVE),
             Self::ShutDown => Some(reason::SHUTTING_DOWN),
-            Self::Deactivated | Self::ApiInitiated => Some(reason::ADMINISTRATIVE),
+            Self::Deactivated | Self::Expired | Self::ApiInitiated => Some(reason::ADMINISTRATIVE),
         }
     }
 
     /// Whether what is on its way still reaches the client.
     pub(super) fn drains(self) -> bool {
-        !matches!(self, Self::ShutDown | Self::Cut | Self::Deactivated)
+        !matches!(self, Self::ShutDown | Self::Cut | Self::Deactivated | Self::Expired)
     }
 }
 

@@ -18,6 +18,7 @@ mod connection;
 mod durable;
 mod ending;
 mod forget;
+mod handshake;
 mod limits;
 mod listener;
 mod mailbox;
@@ -45,6 +46,7 @@ use std::time::{Duration, SystemTime};
 use aether_iot_policy::{Action, Explanation, Resource};
 use bytes::Bytes;
 use tokio::sync::broadcast;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -70,6 +72,8 @@ use crate::{CertificateId, StartError};
 
 /// How often sessions whose time is over are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often certificates that have ended are looked for.
+const EXPIRE: Duration = Duration::from_secs(1);
 
 /// What the parts of the broker share.
 #[derive(Debug)]
@@ -168,6 +172,32 @@ impl Broker {
         for client in self.router.clients() {
             if client.identity.certificate == *certificate {
                 client.end(EndReason::Deactivated);
+            }
+        }
+    }
+
+    /// Ends what has ended by the sandbox's clock: certificates, the connections made with them and, when
+    /// somebody moves the clock, sessions. Looks at least once a second, until the broker stops.
+    pub(crate) async fn expire(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.clock.moved() => self.router.sweep(self.clock.now()),
+                () = tokio::time::sleep(EXPIRE) => {}
+            }
+            let now = self.clock.now();
+            for client in self.router.clients() {
+                if client.identity.end <= now {
+                    client.end(EndReason::Expired);
+                }
+            }
+            if self.account.read().has_ended(now.into()) {
+                let account = Arc::clone(&self.account);
+                // Every change deletes what has ended, and has its connections cut.
+                let deleted = spawn_blocking(move || account.change(|_| Ok(()))).await;
+                if let Ok(Err(cause)) = deleted {
+                    tracing::warn!(error = &cause as &dyn std::error::Error, "could not delete ended certificates");
+                }
             }
         }
     }

@@ -72,17 +72,18 @@ impl Authority {
         params.signed_by(&request.public_key, &self.issuer)
     }
 
-    /// Issues a server certificate for `localhost`, both loopback addresses and `listen`, with a
-    /// key that lives in memory only.
+    /// Issues a server certificate for the DNS names in `names`, both loopback addresses and `listen`,
+    /// with a key that lives in memory only.
     pub(crate) fn issue_server(
         &self,
+        names: &[String],
         listen: IpAddr,
     ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), StartError> {
         let make = || {
             let key = KeyPair::generate()?;
             let mut params = leaf_params("localhost", ExtendedKeyUsagePurpose::ServerAuth)?;
             params.not_after = params.not_before + CLOCK_SLACK + SERVER_LIFE;
-            params.subject_alt_names = server_names(listen)?;
+            params.subject_alt_names = server_names(names, listen)?;
             let certificate = params.signed_by(&key, &self.issuer)?;
             Ok((certificate, key))
         };
@@ -138,14 +139,13 @@ fn random_serial() -> Result<SerialNumber, rcgen::Error> {
     Ok(SerialNumber::from_slice(&bytes))
 }
 
-fn server_names(listen: IpAddr) -> Result<Vec<SanType>, rcgen::Error> {
+fn server_names(names: &[String], listen: IpAddr) -> Result<Vec<SanType>, rcgen::Error> {
     let mut addresses = vec![IpAddr::from(std::net::Ipv4Addr::LOCALHOST), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)];
     if !listen.is_unspecified() && !addresses.contains(&listen) {
         addresses.push(listen);
     }
-    let mut names = vec![SanType::DnsName("localhost".try_into()?)];
-    names.extend(addresses.into_iter().map(SanType::IpAddress));
-    Ok(names)
+    let named = names.iter().map(|name| Ok(SanType::DnsName(name.as_str().try_into()?)));
+    named.chain(addresses.into_iter().map(|address| Ok(SanType::IpAddress(address)))).collect()
 }
 
 #[cfg(test)]
@@ -182,7 +182,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         authority(dir.path());
         let root = Certificate::parse_pem(&std::fs::read(dir.path().join("ca.pem")).unwrap()).unwrap();
-        let (leaf, _) = authority(dir.path()).issue_server(IpAddr::from([127, 0, 0, 1])).unwrap();
+        let (leaf, _) =
+            authority(dir.path()).issue_server(&["localhost".to_owned()], IpAddr::from([127, 0, 0, 1])).unwrap();
         let leaf = Certificate::parse(&leaf).unwrap();
         assert!(leaf.names_issuer(&root));
         assert_eq!(leaf.check_signature(&root), Ok(()));

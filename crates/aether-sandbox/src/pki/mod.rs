@@ -16,6 +16,6 @@ pub(crate) use facts::CertificateFacts;
 pub(crate) use key::DeviceKey;
 pub(crate) use pair::open_pair;
 pub(crate) use pem::{public_key_pem, to_pem};
-pub(crate) use usable_ca::check_ca;
+pub(crate) use usable_ca::{check_ca, check_client_key};
 pub(crate) use verification::check_verification;
 pub(crate) use x509::{Certificate, X509Error, client_schemes};

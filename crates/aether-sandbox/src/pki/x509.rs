@@ -3,7 +3,7 @@
 //! rustls's own path building refuses version 1, which is what `openssl x509 -req` writes and what
 //! AWS takes. So the few checks the sandbox needs are made here, over the raw bytes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::SignatureScheme;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, pem::PemObject};
@@ -147,6 +147,13 @@ impl Certificate {
             now if now > self.not_after => Err(X509Error::Expired),
             _ => Ok(()),
         }
+    }
+
+    /// The first moment it is no longer valid at; dates beyond 9999 count as its end.
+    pub(crate) fn end(&self) -> SystemTime {
+        const LAST: u64 = 253_402_300_799;
+        let seconds = u64::try_from(self.not_after).unwrap_or(0).min(LAST);
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds + 1)
     }
 
     /// Whether this certificate names `issuer` as its issuer.

@@ -1,6 +1,7 @@
 //! Tests of a whole sandbox that reach into its registry: what there is no file for.
 
 mod explain;
+mod jitr;
 mod policies;
 
 use std::path::PathBuf;

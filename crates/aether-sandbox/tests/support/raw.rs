@@ -29,7 +29,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// Does the TLS handshake and nothing else.
+    /// Does the TLS handshake and nothing else, with the whole chain in `cert`.
     pub(crate) async fn open(
         address: SocketAddr,
         ca: &Path,
@@ -37,22 +37,41 @@ impl Raw {
         key: &Path,
         version: &'static SupportedProtocolVersion,
     ) -> std::io::Result<Self> {
+        Self::open_as(address, ca, cert, key, version, "localhost", &[]).await
+    }
+
+    /// Does the handshake with a server called `name`, an address for no SNI, and offers `alpn`.
+    pub(crate) async fn open_as(
+        address: SocketAddr,
+        ca: &Path,
+        cert: &Path,
+        key: &Path,
+        version: &'static SupportedProtocolVersion,
+        name: &str,
+        alpn: &[&str],
+    ) -> std::io::Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
         let key = PrivateKeyDer::from_pem_file(key).unwrap();
         let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
-        let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
+        let chain = CertificateDer::pem_file_iter(cert).unwrap().map(Result::unwrap).collect();
         let identity = SingleCertAndKey::from(CertifiedKey::new(chain, key));
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(roots)
             .with_client_cert_resolver(Arc::new(identity));
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let socket = TcpStream::connect(address).await?;
-        let name = ServerName::try_from("localhost").unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
         Ok(Self { stream, buffer: BytesMut::new(), codec: Codec::new(0), five: v5::Codec::new(0, 0) })
+    }
+
+    /// The application protocol the server chose.
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        self.stream.get_ref().1.alpn_protocol()
     }
 
     /// Opens with the sandbox's claim certificate over TLS 1.3.

@@ -1,0 +1,109 @@
+//! What becomes of a certificate its CA vouches for, when it is first shown and while it is pending:
+//! just-in-time registration (reference sheet, 5).
+
+use serde_json::json;
+
+use super::Trust;
+use crate::account::{AccountError, CLAIM_POLICY, CaRow, CaStatus, Millis, NewCertificate, PolicyTarget, Tables, Tx};
+use crate::pki::to_pem;
+use crate::{CaId, CertificateId, CertificateKind, CertificateStatus};
+
+/// A certificate to be registered or announced.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) certificate: CertificateId,
+    pub(crate) ca: CaId,
+    /// Present at the first sight.
+    new: Option<NewCertificate>,
+}
+
+/// What has become of an [`Arrival`].
+#[derive(Clone, Debug)]
+pub(crate) enum Arrived {
+    /// A claim, active at once.
+    Claim,
+    /// It is pending; an event says so.
+    Pending {
+        /// Whether it was registered now.
+        new: bool,
+        /// Topic and payload of the event.
+        topic: String,
+        payload: String,
+    },
+}
+
+impl Arrival {
+    pub(super) fn first(certificate: CertificateId, der: &[u8], ca: &CaRow) -> Self {
+        let (kind, status) = match ca.signs_claims {
+            true => (CertificateKind::Claim, CertificateStatus::Active),
+            false => (CertificateKind::Device, CertificateStatus::PendingActivation),
+        };
+        let new = NewCertificate {
+            kind,
+            mode: ca.mode,
+            ca: Some(ca.id.clone()),
+            ..NewCertificate::issued(certificate.clone(), to_pem(der), status)
+        };
+        Self { certificate, ca: ca.id.clone(), new: Some(new) }
+    }
+
+    pub(super) fn again(certificate: CertificateId, ca: CaId) -> Self {
+        Self { certificate, ca, new: None }
+    }
+}
+
+impl Trust {
+    /// Registers what is new, and tells what is to be announced. Blocks.
+    ///
+    /// Asked again by a transaction whether the CA still vouches for it, and whether another
+    /// connection has been quicker.
+    pub(crate) fn arrive(&self, arrival: Arrival) -> Result<Arrived, AccountError> {
+        let Arrival { certificate, ca, new } = arrival;
+        let kind = new.as_ref().map(|new| new.kind);
+        let registered = match new {
+            Some(new) => self.account.change(|tx| register(tx, &ca, new))?,
+            None => false,
+        };
+        match kind {
+            Some(CertificateKind::Claim) => Ok(Arrived::Claim),
+            Some(CertificateKind::Device | CertificateKind::Observer) | None => {
+                let payload = self.event(&self.account.read(), &certificate, &ca)?;
+                let topic = format!("$aws/events/certificates/registered/{ca}");
+                Ok(Arrived::Pending { new: registered, topic, payload })
+            }
+        }
+    }
+
+    /// The event of the blog on just-in-time registration and the sheet, section 5.
+    fn event(&self, tables: &Tables, certificate: &CertificateId, ca: &CaId) -> Result<String, AccountError> {
+        let row = tables.certificate(certificate)?;
+        let event = json!({
+            "certificateId": certificate.as_str(),
+            "caCertificateId": ca.as_str(),
+            "timestamp": Millis::from(self.account.clock().now()).as_u64(),
+            "certificateStatus": row.status.as_str(),
+            "awsAccountId": &*self.account.place().account_id,
+            // A text, whose form AWS does not give; here that of the timestamp.
+            "certificateRegistrationTimestamp": row.created.as_u64().to_string(),
+        });
+        Ok(event.to_string())
+    }
+}
+
+/// Registers a certificate unless it is known by now; gives whether it was registered.
+fn register(tx: &mut Tx<'_>, ca: &CaId, new: NewCertificate) -> Result<bool, AccountError> {
+    if tx.tables.certificates.contains_key(&new.id) {
+        return Ok(false);
+    }
+    let row = tx.tables.ca(ca)?;
+    if row.status != CaStatus::Active || !(row.auto_registration || row.signs_claims) {
+        return Err(AccountError::CertificateState(format!("CA certificate {ca} registers no certificates any more")));
+    }
+    let (id, kind) = (new.id.clone(), new.kind);
+    tx.create_certificate(new)?;
+    match kind {
+        CertificateKind::Claim => tx.attach_policy(&CLAIM_POLICY.parse()?, &PolicyTarget::Certificate(id))?,
+        CertificateKind::Device | CertificateKind::Observer => {}
+    }
+    Ok(true)
+}

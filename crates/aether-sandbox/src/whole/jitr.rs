@@ -1,0 +1,244 @@
+//! Just-in-time registration, by the commands of AWS's blog.
+
+use std::path::Path;
+
+use rmqtt_codec::v3::Packet;
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::{ALLOW_ALL, attach, change};
+use crate::account::{CaStatus, CertificateMode, NewCa, PolicyTarget};
+use crate::pki::{Certificate, check_ca, check_verification};
+use crate::support::raw::{Raw, connect};
+use crate::support::{self, audited};
+use crate::{AuditDecision, AuditEvent, AuditRecord, CaId, CertificateId, CertificateStatus, Observer, Sandbox};
+
+/// The blog's commands, its prompts answered with `-subj`.
+const CA: [&str; 2] = [
+    "openssl genrsa -out sampleCACertificate.key 2048",
+    "openssl req -x509 -new -nodes -key sampleCACertificate.key -sha256 -days 365 -out sampleCACertificate.pem -subj /CN=sample",
+];
+const VERIFICATION: [&str; 3] = [
+    "openssl genrsa -out privateKeyVerification.key 2048",
+    "openssl req -new -key privateKeyVerification.key -out privateKeyVerification.csr -subj /CN=$CODE",
+    "openssl x509 -req -in privateKeyVerification.csr -CA sampleCACertificate.pem -CAkey sampleCACertificate.key -CAcreateserial -out privateKeyVerification.crt -days 365 -sha256",
+];
+const DEVICE: [&str; 4] = [
+    "openssl genrsa -out deviceCert.key 2048",
+    "openssl req -new -key deviceCert.key -out deviceCert.csr -subj '/C=DE/O=Press Works/CN=press-3/serialNumber=P3-00017'",
+    "openssl x509 -req -in deviceCert.csr -CA sampleCACertificate.pem -CAkey sampleCACertificate.key -CAcreateserial -out deviceCert.crt -days 365 -sha256",
+    "cat deviceCert.crt sampleCACertificate.pem > deviceCertAndCACert.crt",
+];
+const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// Runs a command; gives whether it succeeded, and what it said.
+async fn run(dir: &Path, command: &str) -> (bool, String) {
+    let output = Command::new("sh").arg("-c").arg(command).current_dir(dir).output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+async fn run_all(dir: &Path, commands: &[&str]) {
+    for command in commands {
+        let (done, said) = run(dir, command).await;
+        assert!(done, "{command}: {said}");
+    }
+}
+
+fn read(path: &Path) -> Certificate {
+    Certificate::parse_pem(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Makes the blog's CA and device certificate, and registers the CA.
+async fn registered_ca(sandbox: &Sandbox, made: &Path, mode: CertificateMode) -> (CaId, CertificateId) {
+    run_all(made, &CA).await;
+    run_all(made, &DEVICE).await;
+    let ca = read(&made.join("sampleCACertificate.pem"));
+    check_ca(&ca).unwrap();
+    let id = CaId::of_der(ca.der());
+    let new = NewCa {
+        id: id.clone(),
+        pem: std::fs::read_to_string(made.join("sampleCACertificate.pem")).unwrap(),
+        subject: ca.subject().to_owned(),
+        status: CaStatus::Active,
+        mode,
+        auto_registration: true,
+        registration: None,
+        signs_claims: false,
+        tags: Default::default(),
+    };
+    change(sandbox, |tx| tx.register_ca(new));
+    (id, CertificateId::of_der(read(&made.join("deviceCert.crt")).der()))
+}
+
+/// Whether the sandbox answers a CONNECT with the blog's certificate file.
+async fn gets_in(
+    sandbox: &Sandbox,
+    made: &Path,
+    version: &'static rustls::SupportedProtocolVersion,
+    name: &str,
+) -> bool {
+    let (cert, key) = (made.join("deviceCertAndCACert.crt"), made.join("deviceCert.key"));
+    let opened = Raw::open_as(sandbox.local_addr(), sandbox.files().ca(), &cert, &key, version, name, &[]);
+    let Ok(mut raw) = opened.await else { return false };
+    raw.send(connect("press-3").into()).await;
+    matches!(raw.receive().await, Some(Packet::ConnectAck(_)))
+}
+
+/// An observer that hears of everything registered.
+async fn watcher(sandbox: &Sandbox) -> Observer {
+    support::observer(sandbox, "$aws/events/certificates/registered/+").await
+}
+
+async fn event(watcher: &mut Observer) -> (String, Value) {
+    let message = support::next(watcher).await;
+    (message.topic, serde_json::from_slice(&message.payload).unwrap())
+}
+
+fn of(event: AuditEvent, decision: AuditDecision) -> impl Fn(&AuditRecord) -> bool {
+    move |record| record.event == event && record.decision == decision
+}
+
+#[tokio::test]
+async fn the_verification_certificate_of_the_blog_proves_the_ca_key() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let code = change(&sandbox, |tx| tx.registration_code());
+    run_all(made.path(), &CA).await;
+    let commands = VERIFICATION.map(|command| command.replace("$CODE", &code));
+    run_all(made.path(), &commands.each_ref().map(String::as_str)).await;
+    let read = |file: &str| read(&made.path().join(file));
+    let (ca, verification) = (read("sampleCACertificate.pem"), read("privateKeyVerification.crt"));
+    check_verification(&ca, &verification, &code).unwrap();
+    assert!(check_verification(&ca, &verification, "another code").is_err());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_first_sight_of_a_certificate_registers_and_announces_it_and_activation_lets_it_in() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (ca, id) = registered_ca(&sandbox, made.path(), CertificateMode::Default).await;
+    let mut watcher = watcher(&sandbox).await;
+    let mut audit = sandbox.audit();
+    for (version, new) in VERSIONS.into_iter().zip([true, false]) {
+        assert!(!gets_in(&sandbox, made.path(), version, "localhost").await);
+        let denied = audited(&mut audit, of(AuditEvent::TlsHandshake, AuditDecision::Denied)).await;
+        assert_eq!(denied.reason.as_deref(), Some("certificate is PENDING_ACTIVATION"), "{version:?}");
+        assert_eq!(denied.certificate_id.as_ref(), Some(&id));
+        if new {
+            let registered = audited(&mut audit, |record| record.event == AuditEvent::RegisterCertificate).await;
+            assert_eq!((registered.decision, registered.certificate_id.as_ref()), (AuditDecision::Allowed, Some(&id)));
+        }
+        // Announced again while it is pending.
+        let (topic, event) = event(&mut watcher).await;
+        assert_eq!(topic, format!("$aws/events/certificates/registered/{ca}"));
+        assert_eq!(event["certificateId"], id.as_str());
+        assert_eq!(event["caCertificateId"], ca.as_str());
+        assert_eq!(event["certificateStatus"], "PENDING_ACTIVATION");
+        assert_eq!(event["awsAccountId"], "123456789012");
+        assert!(event["timestamp"].is_u64() && event["certificateRegistrationTimestamp"].is_string());
+    }
+    change(&sandbox, |tx| {
+        attach(tx, "all", ALLOW_ALL, &PolicyTarget::Certificate(id.clone()))?;
+        tx.set_status(&id, CertificateStatus::Active)
+    });
+    for version in VERSIONS {
+        assert!(gets_in(&sandbox, made.path(), version, "localhost").await, "{version:?}");
+    }
+    sandbox.shutdown().await;
+
+    // It is known after a restart, also when its CA has been deactivated.
+    let sandbox = support::start(dir.path()).await;
+    change(&sandbox, |tx| tx.update_ca(&ca, Some(CaStatus::Inactive), None, None));
+    assert!(gets_in(&sandbox, made.path(), VERSIONS[1], "localhost").await);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn mosquitto_pub_sees_a_failure_until_the_certificate_is_active() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (_, id) = registered_ca(&sandbox, made.path(), CertificateMode::Default).await;
+    let publish = |version: &str| {
+        format!(
+            "mosquitto_pub --cafile {} --cert deviceCertAndCACert.crt --key deviceCert.key -h localhost -p {} -q 1 -t foo/bar -i anyclientID --tls-version {version} -m Hello -d",
+            sandbox.files().ca().display(),
+            sandbox.local_addr().port(),
+        )
+    };
+    let mut audit = sandbox.audit();
+    for version in ["tlsv1.2", "tlsv1.3"] {
+        let (sent, said) = run(made.path(), &publish(version)).await;
+        assert!(!sent, "{version}: {said}");
+        audited(&mut audit, of(AuditEvent::TlsHandshake, AuditDecision::Denied)).await;
+        if version == "tlsv1.2" {
+            // Registered after the handshake it was refused in.
+            audited(&mut audit, of(AuditEvent::RegisterCertificate, AuditDecision::Allowed)).await;
+        }
+    }
+    change(&sandbox, |tx| {
+        attach(tx, "all", ALLOW_ALL, &PolicyTarget::Certificate(id.clone()))?;
+        tx.set_status(&id, CertificateStatus::Active)
+    });
+    for version in ["tlsv1.2", "tlsv1.3"] {
+        let (sent, said) = run(made.path(), &publish(version)).await;
+        assert!(sent && said.contains("PUBACK"), "{version}: {said}");
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_ca_that_is_inactive_or_registers_nothing_lets_nothing_be_registered() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (ca, id) = registered_ca(&sandbox, made.path(), CertificateMode::Default).await;
+    let mut audit = sandbox.audit();
+    for (status, auto, expected) in
+        [(CaStatus::Inactive, true, "is INACTIVE"), (CaStatus::Active, false, "automatic registration")]
+    {
+        change(&sandbox, |tx| tx.update_ca(&ca, Some(status), Some(auto), None));
+        assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+        let denied = audited(&mut audit, of(AuditEvent::TlsHandshake, AuditDecision::Denied)).await;
+        assert!(denied.reason.as_ref().unwrap().contains(expected), "{denied:?}");
+        assert!(sandbox.account.read().certificate(&id).is_err());
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn certificates_of_a_ca_without_proof_need_sni() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (_, id) = registered_ca(&sandbox, made.path(), CertificateMode::SniOnly).await;
+    let mut watcher = watcher(&sandbox).await;
+    let mut audit = sandbox.audit();
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "127.0.0.1").await);
+    let denied = audited(&mut audit, of(AuditEvent::TlsHandshake, AuditDecision::Denied)).await;
+    assert_eq!(denied.reason.as_deref(), Some("certificate of the mode SNI_ONLY shown without SNI"));
+    assert!(sandbox.account.read().certificate(&id).is_err());
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+    event(&mut watcher).await;
+    change(&sandbox, |tx| {
+        attach(tx, "all", ALLOW_ALL, &PolicyTarget::Certificate(id.clone()))?;
+        tx.set_status(&id, CertificateStatus::Active)
+    });
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[1], "127.0.0.1").await, "an active one as well");
+    assert!(gets_in(&sandbox, made.path(), VERSIONS[1], "localhost").await);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_certificate_shown_without_its_key_is_not_registered() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (_, id) = registered_ca(&sandbox, made.path(), CertificateMode::Default).await;
+    run_all(made.path(), &["openssl genrsa -out deviceCert.key 2048"]).await;
+    let mut audit = sandbox.audit();
+    for version in VERSIONS {
+        assert!(!gets_in(&sandbox, made.path(), version, "localhost").await);
+        audited(&mut audit, of(AuditEvent::TlsHandshake, AuditDecision::Denied)).await;
+    }
+    assert!(sandbox.account.read().certificate(&id).is_err());
+    sandbox.shutdown().await;
+}
