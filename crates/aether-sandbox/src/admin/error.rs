@@ -51,6 +51,7 @@ impl From<AccountError> for ApiError {
             | AccountError::VersionsLimit { .. }
             | AccountError::VersionConflict { .. }
             | AccountError::LimitExceeded(_)
+            | AccountError::ResourceConflict(_)
             | AccountError::Token => Self::new(StatusCode::CONFLICT, error.to_string()),
         }
     }
