@@ -15,6 +15,7 @@ use crate::broker::{self, Broker, BrokerParts, Memory, ServerTls};
 use crate::ca::CaFolder;
 use crate::clock::Clock;
 use crate::control::{self, Control, Names};
+use crate::faults::Faults;
 use crate::provisioning::{Hooks, Provisioning, ProvisioningHook, ProvisioningParts};
 use crate::state::{self, State, Wanted};
 use crate::trust::Trust;
@@ -38,6 +39,7 @@ pub struct SandboxBuilder {
     hooks: BTreeMap<String, ProvisioningHook>,
     own_hook: Option<ProvisioningHook>,
     hook_time_limit: Duration,
+    faults: Option<String>,
 }
 
 impl SandboxBuilder {
@@ -58,6 +60,7 @@ impl SandboxBuilder {
             hooks: BTreeMap::new(),
             own_hook: None,
             hook_time_limit: Hooks::TIME_LIMIT,
+            faults: None,
         }
     }
 
@@ -205,6 +208,15 @@ impl SandboxBuilder {
         self
     }
 
+    /// A script of faults that happen on purpose: a JSON list of rules.
+    ///
+    /// Default: none. [`Sandbox::set_faults`] says what a rule is.
+    #[must_use]
+    pub fn faults(mut self, script: impl Into<String>) -> Self {
+        self.faults = Some(script.into());
+        self
+    }
+
     /// Starts the sandbox. On return it accepts connections.
     ///
     /// The address is taken before anything is written, so a start that fails for a setting leaves
@@ -230,6 +242,7 @@ impl SandboxBuilder {
         };
         state::check(&wanted)?;
         self.limits.check()?;
+        let faults = Arc::new(Faults::new(self.faults.as_deref())?);
         let taken = |source| StartError::Listen { address: self.listen, source };
         let listener = TcpListener::bind(self.listen).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
@@ -268,9 +281,20 @@ impl SandboxBuilder {
             hooks: Hooks::new(self.hooks, self.own_hook, self.hook_time_limit),
         });
         let trust = Arc::new(Trust::new(Arc::clone(&account), CaFolder::new(customer_cas)));
-        let parts =
-            BrokerParts { audit, account: Arc::clone(&account), provisioning, trust, tls, clock, limits, memory, lock };
+        let parts = BrokerParts {
+            audit,
+            account: Arc::clone(&account),
+            provisioning,
+            trust,
+            tls,
+            clock,
+            limits,
+            memory,
+            faults,
+            lock,
+        };
         let broker = Arc::new(Broker::new(parts));
+        broker.faults.bind(&broker);
         broker.tasks.spawn(Arc::clone(&broker).sweep());
         broker.tasks.spawn(Arc::clone(&broker).expire());
         let cutting = Arc::downgrade(&broker);

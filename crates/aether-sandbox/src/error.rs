@@ -34,6 +34,13 @@ pub enum StartError {
         #[from]
         crate::InvalidLimits,
     ),
+    /// The fault script cannot be used.
+    #[error("setting `faults` cannot be used")]
+    Faults(
+        /// Which rule, and what is wrong with it.
+        #[from]
+        crate::InvalidFaults,
+    ),
     /// The listen address cannot be used; most often another program has the port.
     #[error("setting `listen` is {address}, expected a free address of this machine")]
     Listen {
@@ -99,6 +106,7 @@ impl StartError {
         match self {
             Self::Setting { .. }
             | Self::Limits(_)
+            | Self::Faults(_)
             | Self::Listen { .. }
             | Self::Control { .. }
             | Self::DirectoryInUse { .. }

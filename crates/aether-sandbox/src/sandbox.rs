@@ -12,8 +12,8 @@ use crate::account::{Account, AccountError};
 use crate::admin::{ControlFile, url};
 use crate::broker::Broker;
 use crate::{
-    AuditStream, CertificateId, CertificateRecord, CertificateStatus, ClaimError, Files, ProvisioningClaim,
-    SandboxBuilder, ThingRecord,
+    AuditStream, CertificateId, CertificateRecord, CertificateStatus, ClaimError, Files, InvalidFaults,
+    ProvisioningClaim, SandboxBuilder, ThingRecord,
 };
 
 /// Longest wait for the tasks of a sandbox that shuts down.
@@ -170,6 +170,41 @@ impl Sandbox {
             Ok(Err(cause)) => Err(ResetError { source: cause.into() }),
             Err(failed) => Err(ResetError { source: failed.into() }),
         }
+    }
+
+    /// Replaces the script of faults that happen on purpose; `[]` ends them.
+    ///
+    /// A rule is an object with a `step`, an `action`, and where wanted a `match` and how often:
+    ///
+    /// ```json
+    /// [{ "step": "puback", "match": { "client_id": "press-*" }, "nth": 2, "action": "drop" },
+    ///  { "step": "register_thing", "times": 1, "action": { "advance_clock": { "seconds": 3601 } } }]
+    /// ```
+    ///
+    /// - Steps: `tls_accept`, `connect`, `connack`, `subscribe`, `suback`, `publish`, `puback`,
+    ///   `deliver`, `pingresp`, and the answers of provisioning `create_keys`, `create_csr` and
+    ///   `register_thing`.
+    /// - Actions: `"drop"`, `"duplicate"`, `"disconnect"`, `"expire_certificate"`,
+    ///   `"revoke_certificate"`, `{"refuse": {"code": …}}` (a reason code of MQTT 5, or a status code
+    ///   for provisioning), `{"delay": {"ms": …}}`, `{"corrupt": {"how": "flip"}}` or `"truncate"`,
+    ///   `{"advance_clock": {"seconds": …}}`, `{"restart_broker": {"ms": …}}`.
+    /// - `match`: `client_id`, `topic`, `certificate_id`, with `*` for any run of characters and `?`
+    ///   for one.
+    /// - How often: one of `after`, `nth`, `every`, counting what matches, and `times` at most.
+    ///
+    /// Of several rules that are due at a step the first one acts.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidFaults`] names the rule; the old script stays.
+    pub fn set_faults(&self, script: &str) -> Result<(), InvalidFaults> {
+        self.broker.faults.set(script)
+    }
+
+    /// The script of faults as a JSON list, each rule with how often it `matched` and `fired`.
+    #[must_use]
+    pub fn faults(&self) -> String {
+        self.broker.faults.report()
     }
 
     /// The decisions made from now on.

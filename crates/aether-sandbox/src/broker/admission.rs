@@ -26,6 +26,9 @@ use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
 /// Return codes of MQTT 3.1.1 (section 3.2.2.3).
 const UNACCEPTABLE_VERSION: u8 = 1;
 const IDENTIFIER_REJECTED: u8 = 2;
+const UNAVAILABLE: u8 = 3;
+const BAD_USER_NAME: u8 = 4;
+const NOT_AUTHORIZED: u8 = 5;
 
 /// A client that was let in.
 #[derive(Debug)]
@@ -66,6 +69,18 @@ impl Refusal {
 
     fn identifier(reason: &str) -> Self {
         Self { codes: (Some(IDENTIFIER_REJECTED), Some(reason::BAD_CLIENT_ID)), ..Self::silent(reason) }
+    }
+
+    /// What a fault script says, in the words of both versions.
+    pub(super) fn scripted(code: u16) -> Self {
+        let three = match code {
+            0x85 => IDENTIFIER_REJECTED,
+            0x86 => BAD_USER_NAME,
+            0x87 => NOT_AUTHORIZED,
+            _ => UNAVAILABLE,
+        };
+        let five = u8::try_from(code).unwrap_or(reason::NOT_AUTHORIZED);
+        Self { codes: (Some(three), Some(five)), ..Self::silent("fault script") }
     }
 
     /// What no policy allows, or no certificate (sheet, 3.6).
@@ -206,6 +221,9 @@ fn decide(
     let Some(standing) = access.effective() else {
         return Err(Refusal::forbidden("certificate was deleted", None));
     };
+    if broker.faults.has_expired(&identity.certificate) {
+        return Err(Refusal::forbidden("certificate has expired, by a fault script", None));
+    }
     if standing.status != CertificateStatus::Active {
         return Err(Refusal::forbidden(format!("certificate is {}", standing.status), None));
     }

@@ -10,20 +10,23 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
-use super::Broker;
-use super::admission::{self, Admitted};
+use super::admission::{self, Admitted, Refusal};
 use super::client::{Client, Witness};
 use super::codec::{Codec, reason_of};
 use super::ending::{EndReason, Fault};
+use super::faulty::SILENCE;
 use super::handshake::handshake;
 use super::limits::{DRAIN_TIMEOUT, PACKET_ROOM, WRITE_TIMEOUT};
 use super::message::{Message, Qos};
-use super::packet::{Accept, Outgoing, Will};
+use super::packet::{Accept, Outgoing, Version, Will};
 use super::session::Session;
 use super::subscriber::Subscriber;
 use super::wire::Taken;
+use super::{Broker, faulty};
 use crate::access::Action;
+use crate::faults::{Flow, Step, Subject};
 use crate::{AuditDecision, AuditEvent, AuditRecord, CertificateStatus};
 
 /// Serves one connection to its end.
@@ -36,6 +39,13 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
         client_id: None,
     };
     let stop = broker.stop.clone();
+    match broker.faults.hit(Step::TlsAccept, Subject::default()) {
+        Some(Flow::Delay(by)) => pause(&stop, by).await,
+        // Silent, until the client has given up.
+        Some(Flow::Drop) => return pause(&stop, SILENCE).await,
+        Some(Flow::Disconnect | Flow::Refuse(_)) => return,
+        Some(Flow::Duplicate | Flow::Corrupt(_)) | None => {}
+    }
     let handshake = tokio::select! {
         () = stop.cancelled() => return,
         handshake = handshake(&broker, socket, &witness) => handshake,
@@ -48,6 +58,17 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
         () = stop.cancelled() => return,
         connect = admission::read_connect(&mut stream, &mut buffer, max_packet(&broker), &mut version) => connect,
     };
+    if let Ok((connect, _)) = &connect {
+        let certificate = Some(&identity.certificate);
+        let subject = Subject { client_id: Some(&connect.client_id), certificate, topics: &[] };
+        match broker.faults.hit(Step::Connect, subject) {
+            Some(Flow::Delay(by)) => pause(&stop, by).await,
+            Some(Flow::Drop) => return pause(&stop, SILENCE).await,
+            Some(Flow::Disconnect) => return,
+            Some(Flow::Refuse(code)) => return refuse(stream, &Refusal::scripted(code), version).await,
+            Some(Flow::Duplicate | Flow::Corrupt(_)) | None => {}
+        }
+    }
     let admitted = match connect {
         Ok((connect, codec)) => admission::admit(&broker, witness, identity, connect).map(|admitted| (admitted, codec)),
         Err(refusal) => {
@@ -57,16 +78,25 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
     };
     match admitted {
         Ok((admitted, codec)) => run(&broker, stream, buffer, codec, admitted).await,
-        Err(refusal) => {
-            let farewell = async {
-                if let Some(answer) = refusal.answer(version) {
-                    stream.write_all(&answer).await?;
-                }
-                stream.shutdown().await
-            };
-            // The client is refused either way; whether it hears so is up to the network.
-            let _ = timeout(DRAIN_TIMEOUT, farewell).await;
+        Err(refusal) => refuse(stream, &refusal, version).await,
+    }
+}
+
+async fn refuse(mut stream: TlsStream<TcpStream>, refusal: &Refusal, version: Option<Version>) {
+    let farewell = async {
+        if let Some(answer) = refusal.answer(version) {
+            stream.write_all(&answer).await?;
         }
+        stream.shutdown().await
+    };
+    // The client is refused either way; whether it hears so is up to the network.
+    let _ = timeout(DRAIN_TIMEOUT, farewell).await;
+}
+
+async fn pause(stop: &CancellationToken, by: Duration) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = sleep(by) => {}
     }
 }
 
@@ -92,7 +122,7 @@ async fn run(
         client.end(EndReason::Deactivated);
     }
     let version = broker.presence.enter(&client.id, now);
-    let accepted = client.wire.send(&Outgoing::Accept(accept(broker, &admitted, session_present)));
+    let accepted = accept(broker, &admitted, session_present).await;
     broker.announce_connected(client, version);
     // Starts after CONNACK is encoded: nothing overtakes it.
     let writing = write_out(write, Arc::clone(broker), Arc::clone(client), Arc::clone(&subscriber));
@@ -100,7 +130,7 @@ async fn run(
     let session = Session::new(Arc::clone(broker), Arc::clone(client), Arc::clone(&subscriber));
     let fault = match accepted {
         Ok(()) => read_in(&mut read, &mut buffer, &mut codec, &session, *keep_alive * 3 / 2).await,
-        Err(overrun) => overrun.into(),
+        Err(fault) => fault,
     };
     client.end(fault.reason);
     // Another reason may have come first: the take-over that made the read stop, for instance.
@@ -121,7 +151,28 @@ async fn run(
     }
 }
 
-fn accept(broker: &Broker, admitted: &Admitted, session_present: bool) -> Accept {
+/// Sends CONNACK. A fault that delays it delays all that follows.
+async fn accept(broker: &Broker, admitted: &Admitted, session_present: bool) -> Result<(), Fault> {
+    let client = &admitted.client;
+    let packet = Outgoing::Accept(acceptance(broker, admitted, session_present));
+    let certificate = Some(&client.identity.certificate);
+    let subject = Subject { client_id: Some(&client.id), certificate, topics: &[] };
+    match broker.faults.hit(Step::Connack, subject) {
+        Some(Flow::Delay(by)) => pause(&broker.stop, by).await,
+        Some(Flow::Drop) => return Ok(()),
+        Some(Flow::Disconnect) => return Err(faulty::cut()),
+        Some(Flow::Duplicate) => client.wire.send(&packet)?,
+        Some(Flow::Corrupt(how)) => {
+            let mut bytes = BytesMut::new();
+            client.version().encode(&packet, &mut bytes);
+            return Ok(client.wire.send_raw(&how.spoil(&bytes))?);
+        }
+        Some(Flow::Refuse(_)) | None => {}
+    }
+    Ok(client.wire.send(&packet)?)
+}
+
+fn acceptance(broker: &Broker, admitted: &Admitted, session_present: bool) -> Accept {
     let seconds = |time: Duration| time.as_secs();
     Accept {
         session_present,
@@ -149,7 +200,7 @@ async fn read_in(
             match codec.decode(buffer) {
                 Ok(Some(packet)) => {
                     heard = Instant::now();
-                    if let Err(fault) = session.handle(packet) {
+                    if let Err(fault) = faulty::handle(session.broker(), session, packet).await {
                         return fault;
                     }
                 }

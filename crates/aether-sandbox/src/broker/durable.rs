@@ -44,6 +44,13 @@ impl<S: Sum> Durable<S> {
         Ok(Self { state: state.into_inner(), journal, compact_at })
     }
 
+    /// Reads it from the disk again.
+    pub(super) fn reopen(&mut self) -> Result<(), StartError> {
+        let path = self.journal.path().to_owned();
+        *self = Self::open(&path)?;
+        Ok(())
+    }
+
     pub(super) fn state(&self) -> &S {
         &self.state
     }

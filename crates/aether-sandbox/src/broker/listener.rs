@@ -12,7 +12,7 @@ use super::{Broker, connection};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the broker stops.
-pub(crate) async fn listen(broker: Arc<Broker>, listener: TcpListener) {
+pub(crate) async fn listen(broker: Arc<Broker>, mut listener: TcpListener) {
     let slots = Arc::new(Semaphore::new(broker.limits.connections.min(Semaphore::MAX_PERMITS)));
     let stop = broker.stop.clone();
     loop {
@@ -22,6 +22,13 @@ pub(crate) async fn listen(broker: Arc<Broker>, listener: TcpListener) {
         };
         let (slot, accepted) = tokio::select! {
             () = stop.cancelled() => return,
+            pause = broker.restart_wanted() => {
+                match restart(&broker, listener, pause).await {
+                    Some(reopened) => listener = reopened,
+                    None => return,
+                }
+                continue;
+            }
             next = next => next,
         };
         match accepted {
@@ -35,6 +42,38 @@ pub(crate) async fn listen(broker: Arc<Broker>, listener: TcpListener) {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Closes the port, cuts all connections, reads the state again and opens the port after a pause.
+/// `None` if the broker stops meanwhile.
+async fn restart(broker: &Arc<Broker>, listener: TcpListener, pause: Duration) -> Option<TcpListener> {
+    let address = match listener.local_addr() {
+        Ok(address) => address,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not restart");
+            return Some(listener);
+        }
+    };
+    drop(listener);
+    broker.cut_all();
+    let reloading = Arc::clone(broker);
+    if let Err(failed) = tokio::task::spawn_blocking(move || reloading.reload()).await {
+        tracing::error!(error = &failed as &dyn std::error::Error, "could not read the state again");
+    }
+    let mut wait = pause;
+    loop {
+        tokio::select! {
+            () = broker.stop.cancelled() => return None,
+            () = tokio::time::sleep(wait) => {}
+        }
+        match TcpListener::bind(address).await {
+            Ok(reopened) => return Some(reopened),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, %address, "could not open the port again");
+                wait = ACCEPT_PAUSE;
             }
         }
     }

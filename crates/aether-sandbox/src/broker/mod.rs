@@ -17,6 +17,7 @@ mod codec;
 mod connection;
 mod durable;
 mod ending;
+mod faulty;
 mod forget;
 mod handshake;
 mod limits;
@@ -39,13 +40,13 @@ mod wire;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aether_iot_policy::{Action, Explanation, Resource};
 use bytes::Bytes;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -66,9 +67,10 @@ pub(crate) use self::tls::ServerTls;
 use crate::account::Account;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
+use crate::faults::Faults;
 use crate::provisioning::Provisioning;
 use crate::trust::Trust;
-use crate::{CertificateId, StartError};
+use crate::{CertificateId, CertificateStatus, StartError};
 
 /// How often sessions whose time is over are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -88,7 +90,9 @@ pub(crate) struct Broker {
     pub(crate) stop: CancellationToken,
     /// Every task that serves a client.
     pub(crate) tasks: TaskTracker,
+    pub(crate) faults: Arc<Faults>,
     limits: Arc<Limits>,
+    restarting: Restarting,
     router: Router,
     retained: Retained,
     presence: Presence,
@@ -97,6 +101,13 @@ pub(crate) struct Broker {
     connections: AtomicU64,
     /// Held locked as long as any task may still write to the directory.
     _lock: File,
+}
+
+/// A restart somebody has asked for.
+#[derive(Debug, Default)]
+struct Restarting {
+    pause: Mutex<Duration>,
+    wanted: Notify,
 }
 
 /// What makes a [`Broker`].
@@ -110,6 +121,7 @@ pub(crate) struct BrokerParts {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) memory: Memory,
+    pub(crate) faults: Arc<Faults>,
     pub(crate) lock: File,
 }
 
@@ -141,13 +153,15 @@ impl Broker {
             tls: parts.tls,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            router: Router::new(parts.memory.sessions, Arc::clone(&limits), parts.clock.now()),
+            router: Router::new(parts.memory.sessions, parts.clock.now()),
             retained: parts.memory.retained,
             presence: Presence::default(),
             connects: Paces::new(limits.connects_per_second),
             seen: broadcast::Sender::new(tap::BACKLOG),
             connections: AtomicU64::new(0),
             clock: parts.clock,
+            faults: parts.faults,
+            restarting: Restarting::default(),
             limits,
             _lock: parts.lock,
         }
@@ -202,6 +216,36 @@ impl Broker {
         }
     }
 
+    /// Revokes a certificate and cuts its connections.
+    pub(crate) fn revoke(&self, certificate: &CertificateId) {
+        let revoked = self.account.change(|tx| tx.set_status(certificate, CertificateStatus::Revoked));
+        if let Err(error) = revoked {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not revoke a certificate");
+        }
+        self.cut(certificate);
+    }
+
+    /// Has the broker start again: nobody can connect for the pause, and only what is on disk stays.
+    pub(crate) fn restart(&self, pause: Duration) {
+        *self.restarting.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause;
+        self.restarting.wanted.notify_one();
+    }
+
+    /// Waits until a restart is wanted; gives its pause.
+    async fn restart_wanted(&self) -> Duration {
+        self.restarting.wanted.notified().await;
+        *self.restarting.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what is in memory and takes up what is on disk. Blocks.
+    fn reload(&self) {
+        self.presence.clear();
+        let reloaded = self.router.reload(self.clock.now()).and_then(|()| self.retained.reopen());
+        if let Err(error) = reloaded {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not read the broker's state again");
+        }
+    }
+
     /// Ends sessions whose time is over, until the broker stops.
     pub(crate) async fn sweep(self: Arc<Self>) {
         loop {
@@ -219,7 +263,10 @@ impl Broker {
         }
         let message = Arc::new(message);
         self.show(&message, client_id);
-        self.router.publish(&message, self.clock.now());
+        // Policies are asked outside the router's lock: they cost more than the look-up.
+        for (subscriber, how) in self.router.receivers(&message, self.clock.now()) {
+            faulty::deliver(self, &subscriber, &message, how);
+        }
         Ok(())
     }
 

@@ -64,7 +64,7 @@ pub(super) enum Incoming {
 }
 
 /// A PUBLISH of a client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Publish {
     /// Empty when only an alias names it.
     pub(super) topic: String,

@@ -51,6 +51,11 @@ impl Presence {
         }
     }
 
+    /// Forgets all clients.
+    pub(super) fn clear(&self) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub(super) fn leave(&self, client_id: &str, now: SystemTime) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = seen.get_mut(client_id) {

@@ -84,6 +84,11 @@ impl Retained {
         Ok(Self { durable: Mutex::new(Durable::open(path)?), pace })
     }
 
+    /// Reads them from the disk again.
+    pub(super) fn reopen(&self) -> Result<(), StartError> {
+        self.durable().reopen()
+    }
+
     /// Keeps a message; an empty payload removes the one there is (sheet, 4.6).
     pub(super) fn set(&self, message: &Message, limits: &Limits) -> Result<(), NotRetained> {
         if !self.pace.take(&message.topic) {

@@ -9,19 +9,18 @@ use std::time::{Duration, SystemTime};
 
 use super::client::Client;
 use super::ending::EndReason;
-use super::limits::Limits;
 use super::message::Message;
 use super::sessions::{Options, SessionStore};
 use super::subscriber::{How, Subscriber};
 use super::topic::shared;
 use super::tree::FilterTree;
+use crate::StartError;
 
 /// The table of sessions and their subscriptions.
 #[derive(Debug)]
 pub(super) struct Router {
     table: RwLock<Table>,
     store: Arc<SessionStore>,
-    limits: Arc<Limits>,
     /// Turns with every shared message.
     turns: AtomicU64,
     random: RandomState,
@@ -39,15 +38,12 @@ struct Table {
 
 impl Router {
     /// Takes up the sessions of the last run.
-    pub(super) fn new(store: SessionStore, limits: Arc<Limits>, now: SystemTime) -> Self {
+    pub(super) fn new(store: SessionStore, now: SystemTime) -> Self {
         let store = Arc::new(store);
         let mut table = Table::default();
-        for (client_id, kept) in store.all() {
-            let number = table.next_number();
-            table.admit(Arc::new(Subscriber::restore(client_id, number, kept, &store, now)));
-        }
+        table.take_up(&store, now);
         let table = RwLock::new(table);
-        Self { table, store, limits, turns: AtomicU64::new(0), random: RandomState::new() }
+        Self { table, store, turns: AtomicU64::new(0), random: RandomState::new() }
     }
 
     /// Lets a client in: with the session it left, if it wants it and it is still there, which the
@@ -124,9 +120,9 @@ impl Router {
         subscriber.unsubscribe(filter)
     }
 
-    /// Hands a message to every session that has subscribed to its topic, once each with the best
-    /// quality of service asked for, and to one of each group that shares a subscription.
-    pub(super) fn publish(&self, message: &Arc<Message>, now: SystemTime) {
+    /// Finds every session that has subscribed to the topic of a message, once each with the best
+    /// quality of service asked for, and one of each group that shares a subscription.
+    pub(super) fn receivers(&self, message: &Message, now: SystemTime) -> Vec<(Arc<Subscriber>, How)> {
         let mut found: Vec<(u64, Options)> = Vec::new();
         let mut groups: HashMap<Arc<str>, Vec<(u64, Options)>> = HashMap::new();
         let mut receivers = Vec::new();
@@ -146,15 +142,22 @@ impl Router {
                 receivers.extend(self.pick(members.iter().filter_map(get).collect()));
             }
         }
-        // Policies are asked outside the lock: they cost more than the look-up.
-        for (subscriber, options) in receivers {
-            let is_own = || subscriber.client().is_some_and(|client| client.connection() == message.connection);
-            if options.no_local && is_own() {
-                continue;
-            }
-            let how = How { qos: options.qos, retain: message.retain && options.retain_as_published };
-            subscriber.deliver(message, how, &self.limits);
-        }
+        let is_own = |subscriber: &Subscriber| {
+            subscriber.client().is_some_and(|client| client.connection() == message.connection)
+        };
+        receivers.retain(|(subscriber, options): &(Arc<Subscriber>, Options)| !options.no_local || !is_own(subscriber));
+        let how = |options: Options| How { qos: options.qos, retain: message.retain && options.retain_as_published };
+        receivers.into_iter().map(|(subscriber, options)| (subscriber, how(options))).collect()
+    }
+
+    /// Forgets all in memory and takes up what is on disk. Connections there are lose their session.
+    pub(super) fn reload(&self, now: SystemTime) -> Result<(), StartError> {
+        let mut table = self.change();
+        self.store.reopen()?;
+        let mut fresh = Table { last_number: table.last_number, ..Table::default() };
+        fresh.take_up(&self.store, now);
+        *table = fresh;
+        Ok(())
     }
 
     /// All connected clients.
@@ -203,6 +206,13 @@ fn merge(found: &mut Vec<(u64, Options)>) {
 }
 
 impl Table {
+    fn take_up(&mut self, store: &Arc<SessionStore>, now: SystemTime) {
+        for (client_id, kept) in store.all() {
+            let number = self.next_number();
+            self.admit(Arc::new(Subscriber::restore(client_id, number, kept, store, now)));
+        }
+    }
+
     fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::Broker;
 use super::client::Client;
 use super::ending::{EndReason, Fault};
 use super::limits::{MAX_PROPERTIES, MAX_REQUESTS};
@@ -17,7 +16,9 @@ use super::packet::{Filter, Incoming, Outgoing, Publish, SendRetained, Version, 
 use super::sessions::Options;
 use super::subscriber::{How, Subscriber};
 use super::topic::{self, TopicFault, check_filter, check_topic};
+use super::{Broker, faulty};
 use crate::access::Action;
+use crate::faults::{Corruption, Flow, Step};
 use crate::provisioning::{Answer, Caller, Rejection, RequestTopic};
 use crate::{AuditDecision, AuditEvent, AuditRecord, StatementRef};
 
@@ -63,6 +64,10 @@ impl Session {
         Self { broker, client, subscriber, requests, state: Mutex::default() }
     }
 
+    pub(super) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -85,7 +90,7 @@ impl Session {
             }
             Incoming::Subscribe { packet_id, filters, .. } => self.subscribe(packet_id, filters),
             Incoming::Unsubscribe { packet_id, filters } => self.unsubscribe(packet_id, &filters),
-            Incoming::Ping => self.send(&Outgoing::Pong),
+            Incoming::Ping => self.send(Step::Pingresp, &[], Outgoing::Pong),
             Incoming::Disconnect { with_will, expiry } => Err(self.goodbye(with_will, expiry)),
             Incoming::Auth => Err(Fault::client(reason::PROTOCOL, "AUTH is not supported")),
             Incoming::Connect(_) => Err(Fault::client(reason::PROTOCOL, "second CONNECT")),
@@ -94,8 +99,33 @@ impl Session {
         }
     }
 
-    fn send(&self, packet: &Outgoing) -> Result<(), Fault> {
-        Ok(self.client.wire.send(packet)?)
+    fn send(&self, step: Step, topics: &[&str], packet: Outgoing) -> Result<(), Fault> {
+        faulty::send(&self.broker, &self.client, step, topics, packet)
+    }
+
+    /// Refuses a packet as a policy would, with a code of the fault script.
+    pub(super) fn refuse(&self, code: u8, packet: &Incoming) -> Result<(), Fault> {
+        let v5 = self.client.version() == Version::V5;
+        let answer = match packet {
+            Incoming::Publish(Publish { packet_id: Some(packet_id), .. }) if v5 => {
+                Outgoing::PublishAck { packet_id: *packet_id, code }
+            }
+            Incoming::Subscribe { packet_id, filters, .. } => {
+                Outgoing::SubscribeAck { packet_id: *packet_id, codes: vec![code; filters.len()] }
+            }
+            Incoming::Publish(_)
+            | Incoming::PublishAck { .. }
+            | Incoming::Unsubscribe { .. }
+            | Incoming::Ping
+            | Incoming::Disconnect { .. }
+            | Incoming::Auth
+            | Incoming::Connect(_)
+            | Incoming::QosTwo
+            | Incoming::OfServer => {
+                return Err(Fault { code: Some(code), ..Fault::new(EndReason::AuthError, "fault script") });
+            }
+        };
+        Ok(self.client.wire.send(&answer)?)
     }
 
     /// A session that was not to outlive the connection cannot be made to at its end (MQTT 5,
@@ -128,7 +158,7 @@ impl Session {
         match packet_id {
             Some(packet_id) => {
                 self.state().unacknowledged.remove(&packet_id);
-                self.send(&Outgoing::PublishAck { packet_id, code })
+                self.send(Step::Puback, &[&topic], Outgoing::PublishAck { packet_id, code })
             }
             None => Ok(()),
         }
@@ -250,7 +280,7 @@ impl Session {
     fn request(&self, topic: RequestTopic, payload: Vec<u8>) {
         let Ok(slot) = Arc::clone(&self.requests).try_acquire_owned() else {
             let throttled = Answer::rejected(&topic, Rejection::throttled());
-            answer(&self.broker, &self.client, &self.subscriber, &topic, &throttled);
+            answer(&self.broker, &self.client, &self.subscriber, &topic, &throttled, None);
             return;
         };
         let (broker, client) = (Arc::clone(&self.broker), Arc::clone(&self.client));
@@ -258,7 +288,7 @@ impl Session {
         self.broker.tasks.spawn(async move {
             let caller = Caller { certificate: client.identity.certificate.clone(), client_id: client.id.clone() };
             let done = broker.provisioning.handle(&topic, &caller, payload).await;
-            answer(&broker, &client, &subscriber, &topic, &done);
+            faulty_answer(&broker, &client, &subscriber, &topic, done).await;
             drop(slot);
         });
     }
@@ -333,7 +363,9 @@ impl Session {
         for (filter, options) in granted {
             fresh.push(self.broker.router.subscribe(&self.subscriber, &filter.text, *options));
         }
-        self.send(&Outgoing::SubscribeAck { packet_id, codes })?;
+        let topics: Vec<String> = granted.iter().map(|(filter, _)| filter.text.clone()).collect();
+        let named: Vec<&str> = topics.iter().map(String::as_str).collect();
+        self.send(Step::Suback, &named, Outgoing::SubscribeAck { packet_id, codes })?;
         let now = self.broker.clock.now();
         for ((filter, options), fresh) in granted.iter().zip(fresh) {
             let wanted = match filter.retained {
@@ -345,11 +377,10 @@ impl Session {
             // subscriptions get none (MQTT 5, section 4.8.2).
             if wanted && let Some(message) = self.broker.retained.get(&filter.text, now) {
                 let how = How { qos: options.qos, retain: true };
-                self.subscriber.deliver(&message, how, &self.broker.limits);
+                faulty::deliver(&self.broker, &self.subscriber, &message, how);
             }
         }
         if !granted.is_empty() {
-            let topics: Vec<String> = granted.iter().map(|(filter, _)| filter.text.clone()).collect();
             self.broker.announce_subscriptions("subscribed", &self.client, &topics);
         }
         Ok(())
@@ -358,7 +389,7 @@ impl Session {
     fn unsubscribe(&self, packet_id: NonZeroU16, filters: &[String]) -> Result<(), Fault> {
         let gone = |filter: &&String| self.broker.router.unsubscribe(&self.subscriber, filter);
         let topics: Vec<String> = filters.iter().filter(gone).cloned().collect();
-        self.send(&Outgoing::UnsubscribeAck { packet_id, filters: filters.len() })?;
+        self.client.wire.send(&Outgoing::UnsubscribeAck { packet_id, filters: filters.len() })?;
         if !topics.is_empty() {
             self.broker.announce_subscriptions("unsubscribed", &self.client, &topics);
         }
@@ -388,8 +419,43 @@ impl Session {
     }
 }
 
+/// Sends a provisioning answer, unless the fault script has something else in mind.
+async fn faulty_answer(
+    broker: &Broker,
+    client: &Client,
+    subscriber: &Arc<Subscriber>,
+    request: &RequestTopic,
+    mut done: Answer,
+) {
+    let topic = request.answer_topic(done.accepted());
+    let mut corruption = None;
+    match faulty::on_answer(broker, client, request.audit_event(), &topic) {
+        Some(Flow::Drop) => return,
+        Some(Flow::Disconnect) => return client.end(EndReason::Cut),
+        Some(Flow::Delay(by)) => tokio::select! {
+            () = broker.stop.cancelled() => return,
+            () = tokio::time::sleep(by) => {}
+        },
+        Some(Flow::Duplicate) => answer(broker, client, subscriber, request, &done, None),
+        Some(Flow::Corrupt(how)) => corruption = Some(how),
+        Some(Flow::Refuse(status)) => {
+            let message = "Refused by the fault script.".to_owned();
+            done = Answer::rejected(request, Rejection { status, code: "FaultScript", message });
+        }
+        None => {}
+    }
+    answer(broker, client, subscriber, request, &done, corruption);
+}
+
 /// Sends a provisioning answer to the asking client, if it has subscribed to it (sheet, 1.1).
-fn answer(broker: &Broker, client: &Client, subscriber: &Subscriber, request: &RequestTopic, answer: &Answer) {
+fn answer(
+    broker: &Broker,
+    client: &Client,
+    subscriber: &Arc<Subscriber>,
+    request: &RequestTopic,
+    answer: &Answer,
+    corruption: Option<Corruption>,
+) {
     let topic = request.answer_topic(answer.accepted());
     let subscribed = subscriber.subscribed_to(&topic);
     let (decision, mut reason) = match &answer.outcome {
@@ -408,7 +474,11 @@ fn answer(broker: &Broker, client: &Client, subscriber: &Subscriber, request: &R
     // The answer is for the connection that asked, not for one that has taken the client id over.
     let asked = || subscriber.client().is_some_and(|present| present.connection() == client.connection());
     if let Some(qos) = subscribed.filter(|_| asked()) {
-        let message = Message::of_service(&topic, answer.payload(), Qos::AtLeastOnce, broker.clock.now());
-        subscriber.deliver(&Arc::new(message), How { qos, retain: false }, &broker.limits);
+        let payload = match corruption {
+            Some(how) => how.spoil(&answer.payload()),
+            None => answer.payload().into(),
+        };
+        let message = Message::of_service(&topic, payload, Qos::AtLeastOnce, broker.clock.now());
+        faulty::deliver(broker, subscriber, &Arc::new(message), How { qos, retain: false });
     }
 }

@@ -147,6 +147,11 @@ impl SessionStore {
         Durable::open(path).map(|durable| Self(Mutex::new(durable)))
     }
 
+    /// Reads them from the disk again.
+    pub(super) fn reopen(&self) -> Result<(), StartError> {
+        self.durable().reopen()
+    }
+
     /// All sessions, by client id.
     pub(super) fn all(&self) -> Vec<(String, KeptSession)> {
         let durable = self.durable();

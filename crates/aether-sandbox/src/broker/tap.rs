@@ -168,3 +168,65 @@ impl Broker {
         sessions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{KeyKind, Limits, Observer, Sandbox};
+
+    async fn start(dir: &std::path::Path) -> Sandbox {
+        let builder = Sandbox::builder(dir).listen("127.0.0.1:0".parse().unwrap()).limits(Limits::unpaced());
+        builder.device_keys(KeyKind::EcP256).start().await.unwrap()
+    }
+
+    async fn next(tap: &mut Tap) -> Tapped {
+        tokio::time::timeout(Duration::from_secs(20), tap.next()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_service_publishes_and_taps_without_a_client() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandbox = start(dir.path()).await;
+        let broker = &sandbox.broker;
+        assert!(broker.tap("a/#/b").is_none());
+        let mut tap = broker.tap("a/+").unwrap();
+        let publish = |topic: &str, text: &'static str, retain| {
+            broker.publish_as_service(topic, Bytes::from_static(text.as_bytes()), Qos::AtLeastOnce, retain)
+        };
+        publish("b", "elsewhere", false).unwrap();
+        publish("a/1", "kept", true).unwrap();
+        let seen = next(&mut tap).await;
+        assert_eq!((&*seen.message.topic, &seen.message.payload[..]), ("a/1", &b"kept"[..]));
+        assert!(seen.client_id.is_none() && seen.message.retain);
+        assert_eq!(broker.retained().len(), 1);
+        assert_eq!(broker.retained_message("a/1").unwrap().payload, "kept");
+        assert!(broker.retained_message("a/2").is_none());
+        assert!(matches!(publish("a/+", "", false), Err(PublishError::Topic(_))));
+        assert_eq!(publish("$aws/x", "", true), Err(PublishError::ReservedTopic));
+        for _ in 0..BACKLOG + 10 {
+            publish("a/2", "fast", false).unwrap();
+        }
+        next(&mut tap).await;
+        assert_eq!(tap.missed(), 10);
+        sandbox.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn sessions_are_listed_and_can_be_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandbox = start(dir.path()).await;
+        let credentials = sandbox.files().observer_credentials().unwrap();
+        let observer = Observer::connect(sandbox.local_addr(), &credentials, "watcher").await.unwrap();
+        observer.subscribe("a/#").await.unwrap();
+        let sessions = sandbox.broker.sessions();
+        let [session] = &sessions[..] else { panic!("{sessions:?}") };
+        assert_eq!((session.client_id.as_str(), session.connected), ("watcher", true));
+        assert_eq!((&session.subscriptions[..], session.queue_depth), (&["a/#".to_owned()][..], 0));
+        assert!(session.certificate.is_some());
+        assert!(!sandbox.broker.disconnect("nobody") && sandbox.broker.disconnect("watcher"));
+        tokio::time::timeout(Duration::from_secs(20), observer.closed()).await.unwrap();
+        sandbox.shutdown().await;
+    }
+}

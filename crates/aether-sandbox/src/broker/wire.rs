@@ -77,6 +77,18 @@ impl Wire {
         if too_much { Err(Overrun) } else { Ok(()) }
     }
 
+    /// Sends bytes that may be no packet, for a fault on purpose.
+    pub(super) fn send_raw(&self, bytes: &[u8]) -> Result<(), Overrun> {
+        let mut state = self.state();
+        if !state.closed {
+            state.bytes.extend_from_slice(bytes);
+        }
+        let too_much = state.bytes.len() > MAX_UNSENT;
+        drop(state);
+        self.wake();
+        if too_much { Err(Overrun) } else { Ok(()) }
+    }
+
     /// Sends a message. `false` if it is longer than the client takes, and is left out.
     pub(super) fn deliver(&self, message: &Message, how: Delivered) -> bool {
         let mut state = self.state();

@@ -157,6 +157,24 @@ impl Raw {
         self.buffer.to_vec()
     }
 
+    /// What comes until nothing came for so long; stops early, after a moment's grace, once there
+    /// are `enough` bytes.
+    pub(crate) async fn hear(&mut self, silence: std::time::Duration, enough: usize) -> Vec<u8> {
+        let grace = silence / 10;
+        loop {
+            let wait = if self.buffer.len() < enough { silence } else { grace };
+            match timeout(wait, self.stream.read_buf(&mut self.buffer)).await {
+                Ok(Ok(bytes)) if bytes > 0 => {}
+                Ok(_) | Err(_) => return self.buffer.split().to_vec(),
+            }
+        }
+    }
+
+    /// Whether the broker hangs up within so long.
+    pub(crate) async fn hung_up(&mut self, silence: std::time::Duration) -> bool {
+        matches!(timeout(silence, self.stream.read_buf(&mut self.buffer)).await, Ok(Ok(0) | Err(_)))
+    }
+
     async fn read_more(&mut self) -> bool {
         let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await;
         matches!(read.expect("an answer in time"), Ok(bytes) if bytes > 0)
