@@ -59,13 +59,13 @@ async fn check(
 ) {
     let honest = honest(sandbox).await;
     for step in steps {
-        sandbox.set_faults(&rule(step, &action)).unwrap();
+        sandbox.set_faults(&rule(step, &action)).expect("a good script");
         let begun = Instant::now();
         let (heard, hung_up) = talk(sandbox).await;
         let took = begun.elapsed();
         assert_eq!(fired(sandbox), 1, "{step} {action}");
         assert!(good(step, &heard, &honest, hung_up, took), "{step} {action}: {heard:?} {hung_up} {took:?}");
-        sandbox.set_faults("[]").unwrap();
+        sandbox.set_faults("[]").expect("a good script");
         // The next one goes well.
         drop(Raw::connected(sandbox, "talker").await);
     }
