@@ -183,7 +183,7 @@ impl SandboxBuilder {
     /// SNI may send it. Called again, it adds another.
     ///
     /// Default: none. With `abc-ats.iot.eu-west-1.amazonaws.com` and an entry in the hosts file, a device
-    /// needs no other endpoint than the real one.
+    /// needs no other endpoint than the real one. `DescribeEndpoint` tells the first one.
     #[must_use]
     pub fn endpoint_name(mut self, name: impl Into<String>) -> Self {
         self.endpoint_names.push(name.into());
@@ -315,7 +315,7 @@ impl SandboxBuilder {
                 broker: Arc::clone(&broker),
                 device_ca,
                 key_kind: self.device_keys,
-                endpoint: endpoint(address),
+                endpoint: endpoint(address, broker.tls.names()),
                 names: Names::new(self.control_names),
             });
             let router = control::router(&control, admin::router(admin));
@@ -339,10 +339,11 @@ impl SandboxBuilder {
 }
 
 /// What devices call the broker: a name the server certificate has, so that they can send it as SNI.
-fn endpoint(address: SocketAddr) -> String {
-    match address.ip() {
-        ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
-        ip => ip.to_string(),
+fn endpoint(address: SocketAddr, names: &[String]) -> String {
+    match (names, address.ip()) {
+        ([_, given, ..], _) => given.clone(),
+        (_, ip) if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
+        (_, ip) => ip.to_string(),
     }
 }
 

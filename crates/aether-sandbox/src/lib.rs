@@ -80,9 +80,12 @@
 //! | limits | [`Limits`]: AWS's unless set otherwise. Messages beyond 100 a second on one connection are discarded without PUBACK |
 //! | keep-alive | 30 to 1200 s, the nearest is taken, 0 stands for 1200 s; closed after one and a half times of it |
 //! | lifecycle events | `$aws/events/presence/…` and `$aws/events/subscriptions/…`, QoS 1 |
-//! | client certificates | X.509 version 1 and 3, RSA of 2048 bits and more, ECDSA on P-256 and P-384, SHA-256 and better |
-//! | customer CAs | version 3 with `CA:TRUE`, or version 1 and self-signed, with keys and signatures as above; removing the file from `customer-cas/` takes one back for new connections |
-//! | pending certificates | deleted when their ownership token expires, after an hour: in fact at the next start, or when the next one is made |
+//! | TLS | 1.2 and 1.3, client certificate required, no resumption. ALPN: none, or `x-amzn-mqtt-ca` among the names offered ([`AlpnRule`]). SNI: one of the server certificate's names ([`SandboxBuilder::endpoint_name`]) or none ([`SniRule`]); needed with certificates of the mode `SNI_ONLY` |
+//! | client certificates | X.509 version 1 and 3, RSA of 2048 to 8192 bits, ECDSA on P-256 and P-384 (no P-521: ring has none), SHA-256 and better; dates by the sandbox's clock, and an expiry cuts the connection. A registered one may have any signer; what follows the leaf is ignored |
+//! | certificates that are not active | `PENDING_ACTIVATION` fails the handshake with the alert `certificate_unknown`, the others are closed on at CONNECT; a status taken away cuts the connection |
+//! | just-in-time registration | by active CAs with automatic registration, once the client has proven its key: stored as pending, announced on `$aws/events/certificates/registered/<CA id>` each time it is shown, the handshake fails |
+//! | customer CAs in files | version 3 with `CA:TRUE`, or version 1 and self-signed, with keys and signatures as above; what they sign is a claim at once; removing the file from `customer-cas/` takes one back for new connections |
+//! | pending certificates | deleted when their ownership token expires, after an hour |
 //! | policies | all of `aether-iot-policy`: conditions, variables of client id, Thing, certificate and address, policies of Thing groups and the groups above; a change counts from the next packet on; [`Sandbox::explain`] tells why |
 //! | provisioning | `CreateKeysAndCertificate`, `CreateCertificateFromCsr` and `RegisterThing`, each in JSON and in CBOR; a certificate from a CSR keeps its subject and takes over no extension |
 //! | templates | all of [`aether_iot_template`]; Thing types, Thing groups and billing groups have to exist; a policy in the template is created under the hash of its document |
@@ -96,8 +99,7 @@
 //! the condition `iot:Connection.Thing.IsAttached`.
 //!
 //! Where AWS's documents leave the behaviour open, the choice made here is one of these: an
-//! ownership token works once; a certificate that is not active completes the TLS handshake and is
-//! closed on at CONNECT; a client id stands for itself in a policy, so `*` in one is no wildcard.
+//! ownership token works once; a client id stands for itself in a policy, so `*` in one is no wildcard.
 //!
 //! # Sources
 //!

@@ -28,7 +28,7 @@ async fn registered_ca(dir: &Path, made: &Path) {
         r#"openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -sha256 -days 365 -out ca.pem -subj "/CN=Press CA""#,
     )
     .await;
-    register_ca(dir, &std::fs::read(made.join("ca.pem")).unwrap()).unwrap();
+    register_ca(dir, &std::fs::read(made.join("ca.pem")).expect("the CA just made")).expect("a usable CA");
 }
 
 /// A leaf `NAME.pem` with its key, signed by `ca`.
@@ -67,7 +67,7 @@ async fn refusal_of_openssl(sandbox: &Sandbox, made: &Path, name: &str, rest: &s
         sandbox.files().ca().display()
     );
     shell(made, &command).await;
-    audited_event(&mut audit, AuditEvent::TlsHandshake).await.reason.unwrap()
+    audited_event(&mut audit, AuditEvent::TlsHandshake).await.reason.expect("a reason")
 }
 
 #[tokio::test]
@@ -194,10 +194,8 @@ async fn only_active_certificates_are_let_in_at_connect() {
         let refused = Observer::connect(sandbox.local_addr(), &device.credentials, &device.thing).await;
         assert!(refused.is_err(), "{status}");
         let denied = audited(&mut audit, |record| record.decision == aether_sandbox::AuditDecision::Denied).await;
-        let event = match status {
-            CertificateStatus::PendingActivation => AuditEvent::TlsHandshake,
-            _ => AuditEvent::Connect,
-        };
+        let pending = status == CertificateStatus::PendingActivation;
+        let event = if pending { AuditEvent::TlsHandshake } else { AuditEvent::Connect };
         assert_eq!(denied.event, event, "{status}");
         assert!(denied.reason.unwrap().contains(status.as_str()), "{status}");
     }
@@ -217,7 +215,7 @@ async fn open(
     let mut raw = opened.map_err(|error| error.to_string())?;
     raw.send(connect("claim").into()).await;
     assert!(matches!(raw.receive().await, Some(Packet::ConnectAck(_))));
-    Ok(raw.alpn().map(|chosen| String::from_utf8(chosen.to_vec()).unwrap()))
+    Ok(raw.alpn().map(|chosen| String::from_utf8_lossy(chosen).into_owned()))
 }
 
 #[tokio::test]

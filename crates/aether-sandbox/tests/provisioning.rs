@@ -61,8 +61,8 @@ async fn a_pending_certificate_cannot_connect() {
     let mut audit = sandbox.audit();
     let pending = support::credentials(&sandbox, &created);
     let refused = Observer::connect(sandbox.local_addr(), &pending, "aether-x").await;
-    assert!(matches!(refused, Err(ObserverError::HungUp)), "{refused:?}");
-    let record = audited_event(&mut audit, AuditEvent::Connect).await;
+    assert!(matches!(refused, Err(ObserverError::Tls { .. })), "{refused:?}");
+    let record = audited_event(&mut audit, AuditEvent::TlsHandshake).await;
     assert_eq!(record.decision, AuditDecision::Denied);
     assert_eq!(record.reason.as_deref(), Some("certificate is PENDING_ACTIVATION"));
     assert_eq!(record.certificate_id.unwrap().as_str(), created["certificateId"]);
