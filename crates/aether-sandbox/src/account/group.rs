@@ -24,6 +24,8 @@ pub(crate) struct GroupRow {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) policies: Vec<PolicyName>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) version: u64,
     pub(crate) created: Millis,
 }
@@ -36,6 +38,8 @@ pub(crate) struct BillingGroupRow {
     pub(crate) id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) version: u64,
     pub(crate) created: Millis,
 }
@@ -52,6 +56,13 @@ impl Tables {
             next = row.parent.as_ref();
         }
         chain
+    }
+}
+
+fn check_version(name: &BillingGroupName, found: u64, expected: Option<u64>) -> Result<(), AccountError> {
+    match expected.filter(|expected| *expected != found) {
+        Some(expected) => Err(AccountError::VersionConflict { name: name.to_string(), expected, found }),
+        None => Ok(()),
     }
 }
 
@@ -88,6 +99,7 @@ impl Tx<'_> {
             description,
             attributes,
             policies: Vec::new(),
+            tags: BTreeMap::new(),
             version: 1,
             created: self.now,
         };
@@ -159,15 +171,35 @@ impl Tx<'_> {
                 false => Err(AccountError::already_exists(Resource::BillingGroup, &name)),
             };
         }
-        let row = BillingGroupRow { name, id: new_id()?, description, version: 1, created: self.now };
+        let row =
+            BillingGroupRow { name, id: new_id()?, description, tags: BTreeMap::new(), version: 1, created: self.now };
         self.put(Change::BillingGroup(row))
     }
 
+    /// Replaces the description of a billing group, if its version is the expected one.
+    pub(crate) fn update_billing_group(
+        &mut self,
+        name: &BillingGroupName,
+        description: Option<String>,
+        expected_version: Option<u64>,
+    ) -> Result<u64, AccountError> {
+        let mut row = (**self.tables.billing_group(name)?).clone();
+        check_version(name, row.version, expected_version)?;
+        row.description = description;
+        row.version = row.version.saturating_add(1);
+        let version = row.version;
+        self.put(Change::BillingGroup(row))?;
+        Ok(version)
+    }
+
     /// Deletes a billing group. Its Things leave it.
-    pub(crate) fn delete_billing_group(&mut self, name: &BillingGroupName) -> Result<(), AccountError> {
-        if !self.tables.billing_groups.contains_key(name) {
-            return Ok(());
-        }
+    pub(crate) fn delete_billing_group(
+        &mut self,
+        name: &BillingGroupName,
+        expected_version: Option<u64>,
+    ) -> Result<(), AccountError> {
+        let Ok(row) = self.tables.billing_group(name) else { return Ok(()) };
+        check_version(name, row.version, expected_version)?;
         let things = self.tables.things.values();
         let members: Vec<ThingName> =
             things.filter(|thing| thing.billing_group.as_ref() == Some(name)).map(|thing| thing.name.clone()).collect();

@@ -24,6 +24,7 @@ mod own_policies;
 mod policy;
 mod store;
 mod tables;
+mod tags;
 mod template;
 mod thing;
 mod thing_type;
@@ -42,6 +43,7 @@ pub(crate) use own_policies::{
 pub(crate) use policy::{ActivePolicy, PolicyRow, PolicyTarget, PolicyVersion};
 pub(crate) use store::{Account, Place};
 pub(crate) use tables::{Change, Map, Settings, Tables, Tx};
+pub(crate) use tags::Tagged;
 pub(crate) use template::{Hook, TemplateKind, TemplateRow, TemplateVersion};
 pub(crate) use thing::{NewThing, PrincipalLink, ThingRow};
 pub(crate) use thing_type::ThingTypeRow;

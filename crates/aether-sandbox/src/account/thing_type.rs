@@ -1,5 +1,6 @@
 //! Thing types.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub(crate) struct ThingTypeRow {
     pub(crate) searchable_attributes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deprecated: Option<Millis>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) created: Millis,
 }
 
@@ -47,6 +50,7 @@ impl Tx<'_> {
             description,
             searchable_attributes,
             deprecated: None,
+            tags: BTreeMap::new(),
             created: self.now,
         }))
     }

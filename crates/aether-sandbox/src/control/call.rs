@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::Control;
 use super::error::ApiError;
 use crate::CertificateId;
-use crate::account::{Account, GroupName, PolicyTarget, Tables, Tx};
+use crate::account::{Account, GroupName, Millis, PolicyTarget, Tables, Tx};
 
 /// The parts of a request an operation may ask for, each by AWS's name for it.
 pub(super) struct Call<'a> {
@@ -44,6 +44,10 @@ impl Call<'_> {
 
     pub(super) fn read(&self) -> std::sync::Arc<Tables> {
         self.account().read()
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.account().clock().now().into()
     }
 
     /// Makes a transaction.
@@ -95,6 +99,29 @@ impl Call<'_> {
     pub(super) fn in_arn<'t>(&self, kind: &str, arn: &'t str) -> Option<&'t str> {
         let prefix = self.arn(kind, "");
         arn.strip_prefix(&prefix)
+    }
+
+    /// Something a request gives by its name or by its resource name.
+    pub(super) fn name_or_arn<T: FromStr<Err: fmt::Display>>(
+        &self,
+        kind: &str,
+        member: &str,
+        name: Option<String>,
+        arn: Option<String>,
+    ) -> Result<T, ApiError> {
+        match (name, arn) {
+            (Some(name), None) => parsed(member, &name),
+            (None, Some(arn)) => {
+                let name = self.in_arn(kind, &arn).ok_or_else(|| {
+                    let expected = self.arn(kind, "<name>");
+                    ApiError::invalid(format_args!("{kind} is {arn:?}, expected {expected}"))
+                })?;
+                parsed(member, name)
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                Err(ApiError::invalid(format_args!("expected one of {member} and its ARN")))
+            }
+        }
     }
 
     /// The certificate a principal stands for.

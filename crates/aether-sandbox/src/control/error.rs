@@ -12,6 +12,7 @@ use crate::account::{AccountError, InvalidName, Place, Resource};
 /// The exceptions of the API Reference this service throws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exception {
+    CertificateConflict,
     CertificateState,
     CertificateValidation,
     ConflictingResourceUpdate,
@@ -23,6 +24,7 @@ pub(super) enum Exception {
     MissingAuthentication,
     Forbidden,
     NotImplemented,
+    RegistrationCodeValidation,
     RequestEntityTooLarge,
     ResourceAlreadyExists,
     ResourceNotFound,
@@ -35,6 +37,7 @@ impl Exception {
     /// Its name, and the status it comes with.
     fn parts(self) -> (&'static str, StatusCode) {
         match self {
+            Self::CertificateConflict => ("CertificateConflictException", StatusCode::CONFLICT),
             Self::CertificateState => ("CertificateStateException", StatusCode::NOT_ACCEPTABLE),
             Self::CertificateValidation => ("CertificateValidationException", StatusCode::BAD_REQUEST),
             Self::ConflictingResourceUpdate => ("ConflictingResourceUpdateException", StatusCode::CONFLICT),
@@ -46,6 +49,7 @@ impl Exception {
             Self::MissingAuthentication => ("MissingAuthenticationTokenException", StatusCode::FORBIDDEN),
             Self::Forbidden => ("ForbiddenException", StatusCode::FORBIDDEN),
             Self::NotImplemented => ("NotImplementedException", StatusCode::NOT_IMPLEMENTED),
+            Self::RegistrationCodeValidation => ("RegistrationCodeValidationException", StatusCode::BAD_REQUEST),
             Self::RequestEntityTooLarge => ("RequestEntityTooLargeException", StatusCode::PAYLOAD_TOO_LARGE),
             Self::ResourceAlreadyExists => ("ResourceAlreadyExistsException", StatusCode::CONFLICT),
             Self::ResourceNotFound => ("ResourceNotFoundException", StatusCode::NOT_FOUND),
@@ -86,6 +90,11 @@ impl ApiError {
 
     pub(super) fn invalid(message: impl fmt::Display) -> Self {
         Self::new(Exception::InvalidRequest, message)
+    }
+
+    /// What AWS has and the sandbox has not.
+    pub(super) fn not_implemented(what: impl fmt::Display) -> Self {
+        Self::new(Exception::NotImplemented, format_args!("the sandbox leaves this out: {what}"))
     }
 
     /// Something here failed: logged, and told without its particulars.

@@ -14,17 +14,27 @@
 //! make one by accident, but any credentials will do.
 
 mod attachments;
+mod authorization;
+mod billing_groups;
+mod ca_certificates;
 mod call;
 mod certificates;
+mod data;
 mod dispatch;
 mod endpoint;
 mod error;
 mod guard;
+mod memberships;
 mod paging;
 mod percent;
 mod policies;
+mod registrations;
 mod route;
 mod server;
+mod tags;
+mod templates;
+mod thing_groups;
+mod thing_types;
 mod things;
 
 use std::sync::Arc;

@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::{ApiError, Exception};
 use super::percent;
-use super::{attachments, certificates, endpoint, policies, things};
+use super::{
+    attachments, authorization, billing_groups, ca_certificates, certificates, data, endpoint, memberships, policies,
+    registrations, tags, templates, thing_groups, thing_types, things,
+};
 
 /// What carries out an operation. It may block. `Value::Null` answers with an empty body.
 pub(super) type Handler = fn(&Call<'_>) -> Result<Value, ApiError>;
@@ -34,8 +37,23 @@ pub(super) const fn route(
 }
 
 /// Everything that is served, by family.
-const FAMILIES: &[&[Route]] =
-    &[attachments::ROUTES, certificates::ROUTES, endpoint::ROUTES, policies::ROUTES, things::ROUTES];
+const FAMILIES: &[&[Route]] = &[
+    attachments::ROUTES,
+    authorization::ROUTES,
+    billing_groups::ROUTES,
+    ca_certificates::ROUTES,
+    certificates::ROUTES,
+    data::ROUTES,
+    endpoint::ROUTES,
+    memberships::ROUTES,
+    policies::ROUTES,
+    registrations::ROUTES,
+    tags::ROUTES,
+    templates::ROUTES,
+    thing_groups::ROUTES,
+    thing_types::ROUTES,
+    things::ROUTES,
+];
 
 /// What AWS has and the sandbox has not, by the beginning of its path.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -51,6 +69,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("/role-aliases", "there is no credentials provider"),
     ("/authorizers", "there are no custom authorizers"),
     ("/domainConfigurations", "there are no domain configurations"),
+    ("/event-configurations", "registry events are not published"),
     ("/indices", "there is no fleet indexing"),
     ("/dynamic-thing-groups", "there are no dynamic groups"),
     ("/audit", "there is no Device Defender"),

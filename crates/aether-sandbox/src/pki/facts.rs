@@ -42,7 +42,7 @@ impl CertificateFacts {
     }
 
     /// The common names of the subject.
-    pub(super) fn common_names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn common_names(&self) -> impl Iterator<Item = &str> {
         self.of_subject(NameAttribute::CommonName)
     }
 
