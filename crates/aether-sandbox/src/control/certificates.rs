@@ -1,5 +1,6 @@
 //! Client certificates: made, registered, described, switched, deleted.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -7,11 +8,12 @@ use super::error::ApiError;
 use super::paging::{by_time, ordered_page};
 use super::route::{Route, route};
 use crate::account::{CertificateRow, NewCertificate};
-use crate::pki::{Certificate, DeviceKey, Issued, public_key_pem};
+use crate::pki::{Certificate, DeviceKey, Issued, SigningRequest, public_key_pem};
 use crate::{CertificateId, CertificateStatus};
 
 pub(super) const ROUTES: &[Route] = &[
     route("CreateKeysAndCertificate", "POST", "/keys-and-certificate", create_keys),
+    route("CreateCertificateFromCsr", "POST", "/certificates", create_from_csr),
     route("DescribeCertificate", "GET", "/certificates/{certificateId}", describe),
     route("UpdateCertificate", "PUT", "/certificates/{certificateId}", update),
     route("ListCertificates", "GET", "/certificates", list),
@@ -19,18 +21,39 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// Subject of the certificates AWS makes (sheet, 1.5).
-pub(super) const COMMON_NAME: &str = "AWS IoT Certificate";
+const COMMON_NAME: &str = "AWS IoT Certificate";
 
 fn create_keys(call: &Call<'_>) -> Result<Value, ApiError> {
-    let status = match call.flag("setAsActive")? {
-        true => CertificateStatus::Active,
-        false => CertificateStatus::Inactive,
-    };
+    let status = wanted_status(call)?;
     let key = DeviceKey::generate(call.control.key_kind).map_err(ApiError::internal)?;
     let issued = call.control.device_ca.issue_client(COMMON_NAME, &key.public).map_err(ApiError::internal)?;
     let mut answer = keep(call, issued.into(), status)?;
     answer["keyPair"] = json!({ "PublicKey": public_key_pem(&key.public), "PrivateKey": key.private_pem });
     Ok(answer)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SigningRequestOf {
+    certificate_signing_request: String,
+}
+
+fn create_from_csr(call: &Call<'_>) -> Result<Value, ApiError> {
+    let SigningRequestOf { certificate_signing_request: csr } = call.body()?;
+    let issued = issue_requested(call, &csr)?;
+    keep(call, issued, wanted_status(call)?)
+}
+
+/// A certificate for a signing request.
+pub(super) fn issue_requested(call: &Call<'_>, csr: &str) -> Result<Issued, ApiError> {
+    let request = SigningRequest::parse_pem(csr).map_err(ApiError::invalid)?;
+    let issued = call.control.device_ca.issue_requested(&request, COMMON_NAME).map_err(ApiError::internal)?;
+    Ok(issued.into())
+}
+
+/// The status of a certificate made here.
+fn wanted_status(call: &Call<'_>) -> Result<CertificateStatus, ApiError> {
+    Ok(if call.flag("setAsActive")? { CertificateStatus::Active } else { CertificateStatus::Inactive })
 }
 
 fn keep(call: &Call<'_>, issued: Issued, status: CertificateStatus) -> Result<Value, ApiError> {

@@ -8,8 +8,8 @@ use super::call::Call;
 use super::error::{ApiError, Exception};
 use super::percent;
 use super::{
-    attachments, authorization, billing_groups, ca_certificates, certificates, data, endpoint, memberships, policies,
-    registrations, tags, templates, thing_groups, thing_types, things,
+    attachments, authorization, billing_groups, ca_certificates, certificates, claims, data, endpoint, memberships,
+    policies, register_thing, registrations, tags, templates, thing_groups, thing_types, things,
 };
 
 /// What carries out an operation. It may block. `Value::Null` answers with an empty body.
@@ -43,10 +43,12 @@ const FAMILIES: &[&[Route]] = &[
     billing_groups::ROUTES,
     ca_certificates::ROUTES,
     certificates::ROUTES,
+    claims::ROUTES,
     data::ROUTES,
     endpoint::ROUTES,
     memberships::ROUTES,
     policies::ROUTES,
+    register_thing::ROUTES,
     registrations::ROUTES,
     tags::ROUTES,
     templates::ROUTES,
