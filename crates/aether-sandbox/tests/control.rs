@@ -103,7 +103,7 @@ async fn hostile_bytes_never_end_it() {
         b"GET".to_vec(),
         b"\x16\x03\x01\x02\x00\x01\x00".to_vec(),
         format!("GET /{long} HTTP/1.1\r\nhost: {host}\r\n\r\n").into_bytes(),
-        format!("GET / HTTP/1.1\r\nhost: {host}\r\nx: {long}\r\n\r\n").into_bytes(),
+        format!("GET /policies HTTP/1.1\r\nhost: {host}\r\nx: {long}\r\n\r\n").into_bytes(),
         format!("POST /policies/p HTTP/1.1\r\nhost: {host}\r\ncontent-length: -1\r\n\r\n").into_bytes(),
         format!("GET /policies/%zz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{AUTHORIZATION}\r\n\r\n")
             .into_bytes(),
