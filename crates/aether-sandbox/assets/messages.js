@@ -11,7 +11,7 @@ export function open(holder, { signal, keep, act }) {
   const state = el("span", { class: "quiet", role: "status", "data-testid": "message-state" });
   const pause = el("button", { type: "button", "aria-pressed": "false", "data-testid": "message-pause" }, "Pause");
   const clear = el("button", { type: "button", "data-testid": "message-clear" }, "Clear");
-  const form = el("form", { class: "row panel" },
+  const form = el("form", { class: "panel" },
     el("div", { class: "row" },
       el("label", { class: "grow" }, "Topic filter", filter),
       el("button", { class: "primary", "data-testid": "message-subscribe" }, "Subscribe"), pause, clear));

@@ -2,20 +2,21 @@
 
 use std::io::Read as _;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use aether_sandbox::{RegisterCaError, Sandbox};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::args::{AdvanceOptions, DirOptions, PublishOptions, RegisterCaOptions, ResetOptions};
+use super::args::{AdvanceOptions, DirOptions, FaultsOptions, PublishOptions, RegisterCaOptions, ResetOptions};
 use super::client::Client;
-use super::table::cell;
+use super::table::{cell, printable};
 use crate::failure::Failure;
 use crate::output::line;
 
 /// Says what was done: the API's answer as JSON, or a sentence.
-fn done(options: &DirOptions, answer: &serde_json::Value, words: &str) {
+fn done(options: &DirOptions, answer: &Value, words: &str) {
     match options.json {
         true => line(&answer.to_string()),
         false => line(words),
@@ -51,6 +52,47 @@ pub(crate) async fn publish(options: PublishOptions) -> Result<(), Failure> {
         line(&answer.to_string());
     }
     Ok(())
+}
+
+pub(crate) async fn faults(options: &FaultsOptions) -> Result<(), Failure> {
+    let client = Client::of(&options.common.dir)?;
+    let script = match &options.set {
+        Some(file) => Some(read_script(file)?),
+        None if options.clear => Some(json!([])),
+        None => None,
+    };
+    let answer = match &script {
+        Some(script) => client.put("/faults", script).await?,
+        None => client.get("/faults").await?,
+    };
+    match options.common.json {
+        true => line(&answer.to_string()),
+        false => show_rules(answer["rules"].as_array().map_or(&[][..], Vec::as_slice)),
+    }
+    Ok(())
+}
+
+fn read_script(file: &Path) -> Result<Value, Failure> {
+    let place = format!("argument --set: {}", file.display());
+    let text = match file.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    let text = text.map_err(|error| Failure::settings_in(place.clone(), &error))?;
+    serde_json::from_str(&text).map_err(|error| Failure::settings_in(place, &error))
+}
+
+fn show_rules(rules: &[Value]) {
+    if rules.is_empty() {
+        line("no faults");
+    }
+    for rule in rules {
+        let mut rest = rule.clone();
+        let counts = rest.as_object_mut().map(|members| (members.remove("matched"), members.remove("fired")));
+        let (matched, fired) = counts.unwrap_or_default();
+        let (matched, fired) = (cell(&matched.unwrap_or_default()), cell(&fired.unwrap_or_default()));
+        line(&format!("{}  matched {matched}, fired {fired}", printable(&rest.to_string())));
+    }
 }
 
 pub(crate) async fn advance(options: &AdvanceOptions) -> Result<(), Failure> {

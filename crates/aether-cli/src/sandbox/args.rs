@@ -85,6 +85,14 @@ Examples:
 
 The filter # takes in every topic but those that begin with $, as with every MQTT broker.")]
     Subscribe(SubscribeOptions),
+    /// Shows or sets what goes wrong on purpose: a script of rules in JSON.
+    #[command(after_help = "\
+Examples:
+  aether sandbox faults --dir sandbox
+  aether sandbox faults --dir sandbox --set faults.json
+  echo '[{\"step\":\"puback\",\"every\":3,\"action\":\"drop\"}]' | aether sandbox faults --dir sandbox --set -
+  aether sandbox faults --dir sandbox --clear")]
+    Faults(FaultsOptions),
     /// Moves the sandbox's clock forward: tokens, certificates and sessions age at once.
     #[command(after_help = "\
 Examples:
@@ -141,6 +149,9 @@ pub(crate) struct UpOptions {
     /// Account of the resource names; without it the directory's own, at first 123456789012.
     #[arg(long, value_name = "DIGITS")]
     pub(crate) account_id: Option<String>,
+    /// A DNS name devices call the sandbox by besides localhost, such as their real endpoint.
+    #[arg(long = "endpoint-name", value_name = "NAME")]
+    pub(crate) endpoint_names: Vec<String>,
     /// Kind of key made for devices. [default: rsa-2048]
     #[arg(long, value_name = "KIND")]
     pub(crate) device_keys: Option<DeviceKeys>,
@@ -279,6 +290,18 @@ pub(crate) struct SubscribeOptions {
     /// End after so many messages.
     #[arg(long, value_name = "COUNT")]
     pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FaultsOptions {
+    #[command(flatten)]
+    pub(crate) common: DirOptions,
+    /// The script to set; - reads it from standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "clear")]
+    pub(crate) set: Option<PathBuf>,
+    /// No faults from now on.
+    #[arg(long)]
+    pub(crate) clear: bool,
 }
 
 #[derive(Debug, Args)]

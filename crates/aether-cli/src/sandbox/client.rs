@@ -80,6 +80,10 @@ impl Client {
         self.json(Method::POST, path, Some(body)).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.json(Method::PUT, path, Some(body)).await
+    }
+
     /// The whole id of the certificate that alone begins with `id`.
     pub(crate) async fn certificate(&self, id: &str) -> Result<String, Failure> {
         let found = self.get(&format!("/certificates?find={}", encoded(id))).await?;

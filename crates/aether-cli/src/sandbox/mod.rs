@@ -28,6 +28,7 @@ pub(crate) async fn run(command: SandboxCommand) -> Result<(), Failure> {
         SandboxCommand::Decisions(options) => watch::decisions(&options).await,
         SandboxCommand::Publish(options) => act::publish(options).await,
         SandboxCommand::Subscribe(options) => watch::subscribe(&options).await,
+        SandboxCommand::Faults(options) => act::faults(&options).await,
         SandboxCommand::Advance(options) => act::advance(&options).await,
         SandboxCommand::Reset(options) => act::reset(&options).await,
         SandboxCommand::RegisterCa(options) => act::register_ca(&options),

@@ -8,7 +8,7 @@ use aether_sandbox::{KeyKind, Sandbox, SandboxBuilder, StartError};
 
 use super::args::{Control, DeviceKeys, UpOptions};
 use super::client::Client;
-use super::config::Config;
+use super::config::{Config, Hook};
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::signals;
@@ -32,7 +32,7 @@ pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
 }
 
 async fn start(dir: &Path, config: &Config) -> Result<Sandbox, Failure> {
-    let builder = builder(dir, config);
+    let builder = builder(dir, config)?;
     match config.control {
         Some(Control::Off) => Ok(builder.start().await?),
         Some(Control::At(address)) => Ok(builder.control(address).start().await?),
@@ -44,7 +44,7 @@ async fn start(dir: &Path, config: &Config) -> Result<Sandbox, Failure> {
     }
 }
 
-fn builder(dir: &Path, config: &Config) -> SandboxBuilder {
+fn builder(dir: &Path, config: &Config) -> Result<SandboxBuilder, Failure> {
     let mut builder = Sandbox::builder(dir);
     if let Some(address) = config.listen {
         builder = builder.listen(address);
@@ -61,11 +61,37 @@ fn builder(dir: &Path, config: &Config) -> SandboxBuilder {
     if let Some(limits) = &config.limits {
         builder = builder.limits(limits.clone());
     }
-    match config.device_keys {
-        Some(DeviceKeys::EcP256) => builder.device_keys(KeyKind::EcP256),
-        Some(DeviceKeys::Rsa2048) => builder.device_keys(KeyKind::Rsa2048),
-        None => builder,
+    for name in &config.endpoint_names {
+        builder = builder.endpoint_name(name);
     }
+    for name in &config.control_names {
+        builder = builder.control_name(name);
+    }
+    if let Some(rule) = config.alpn {
+        builder = builder.alpn(rule.into());
+    }
+    if let Some(rule) = config.sni {
+        builder = builder.sni(rule.into());
+    }
+    if let Some(Hook(hook)) = &config.hook.template {
+        builder = builder.template_hook(hook.clone());
+    }
+    for (target, Hook(hook)) in &config.hook.targets {
+        builder = builder.hook(target, hook.clone());
+    }
+    if let Some(limit) = config.hook.time_limit() {
+        builder = builder.hook_time_limit(limit);
+    }
+    if let Some(file) = &config.faults {
+        let read = std::fs::read_to_string(file);
+        builder = builder.faults(read.map_err(|e| Failure::settings_in(format!("setting `faults`: {}", file.display()), &e))?);
+    }
+    match config.device_keys {
+        Some(DeviceKeys::EcP256) => builder = builder.device_keys(KeyKind::EcP256),
+        Some(DeviceKeys::Rsa2048) => builder = builder.device_keys(KeyKind::Rsa2048),
+        None => {}
+    }
+    Ok(builder.control_exposed(config.control_exposed))
 }
 
 fn say_what_to_paste(printer: &Printer, sandbox: &Sandbox) {

@@ -21,7 +21,7 @@ pub(super) fn time(at: impl Into<SystemTime>) -> String {
 
 /// `GET /status`.
 pub(super) fn status(admin: &Admin, query: Option<&str>) -> Answer {
-    query::read::<Nothing>(query)?;
+    query::nothing(query)?;
     let account = &admin.broker.account;
     let (tables, clock) = (account.read(), account.clock());
     let sessions = admin.broker.sessions();
@@ -200,11 +200,6 @@ pub(super) fn decisions(admin: &Admin, query: Option<&str>) -> Answer {
     let decisions: Result<Vec<Value>, _> = lines.iter().map(|line| serde_json::from_str(line)).collect();
     Ok(json!({ "decisions": decisions.map_err(super::error::ApiError::inside)? }))
 }
-
-/// No query at all.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 fn names<T: ToString>(names: &[T]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()

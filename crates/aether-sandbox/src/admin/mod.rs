@@ -16,6 +16,7 @@ mod control_file;
 mod decisions;
 mod error;
 mod explain;
+mod faults;
 mod listing;
 mod messages;
 mod page;

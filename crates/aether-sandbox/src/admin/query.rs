@@ -48,6 +48,16 @@ impl ListQuery {
     }
 }
 
+/// No query at all.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Checks that nothing was asked for in the address.
+pub(super) fn nothing(raw: Option<&str>) -> Result<(), ApiError> {
+    read::<Nothing>(raw).map(drop)
+}
+
 /// Reads a query strictly.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(raw: Option<&str>) -> Result<T, ApiError> {
     serde_urlencoded::from_str(raw.unwrap_or_default()).map_err(|cause| ApiError::invalid(format!("query: {cause}")))

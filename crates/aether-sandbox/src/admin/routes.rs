@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::{Admin, change, explain, listing, messages, page, stream};
+use super::{Admin, change, explain, faults, listing, messages, page, stream};
 
 /// Longest body taken: a payload of a message in base64, with room.
 const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -36,6 +36,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/publish", change_by(messages::publish))
         .route("/explain", change_by(explain::answer))
         .route("/clock", change_by(change::advance))
+        .route("/faults", listing_of(faults::list).put(faults_set))
         .route("/reset", change_by(change::reset))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "no such operation") })
         .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method") })
@@ -76,6 +77,10 @@ fn change_by(make: fn(&Admin, &[u8]) -> Answer) -> MethodRouter<Arc<Admin>> {
 
 async fn set_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, body: Bytes) -> Response {
     answer(blocking(move || change::set_status(&admin, &id, &body)).await)
+}
+
+async fn faults_set(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
+    answer(faults::set(&admin, &body))
 }
 
 async fn decision_stream(State(admin): State<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
