@@ -14,10 +14,10 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn token(plane: &Plane) -> String {
-    let text = std::fs::read(plane.sandbox.files().control()).unwrap();
-    let control: Value = serde_json::from_slice(&text).unwrap();
-    assert_eq!(control["url"], plane.sandbox.control_url().unwrap());
-    control["token"].as_str().unwrap().to_owned()
+    let text = std::fs::read(plane.sandbox.files().control()).expect("the control file");
+    let control: Value = serde_json::from_slice(&text).expect("JSON");
+    assert_eq!(control["url"], plane.sandbox.control_url().expect("an HTTP port"));
+    control["token"].as_str().expect("a token").to_owned()
 }
 
 fn request(plane: &Plane, method: &str, path: &str, headers: &str, body: &str) -> String {
@@ -30,7 +30,7 @@ fn request(plane: &Plane, method: &str, path: &str, headers: &str, body: &str) -
 async fn ask(plane: &Plane, method: &str, path: &str, body: &str) -> Answer {
     let headers = format!("authorization: Bearer {}\r\n", token(plane));
     let path = format!("/_sandbox/v1{path}");
-    plane.send(request(plane, method, &path, &headers, body).as_bytes()).await.unwrap()
+    plane.send(request(plane, method, &path, &headers, body).as_bytes()).await.expect("an answer")
 }
 
 /// An open stream of events, and what has come of it.
@@ -42,9 +42,9 @@ struct Events {
 impl Events {
     async fn open(plane: &Plane, path: &str) -> Self {
         let headers = format!("authorization: Bearer {}\r\n", token(plane));
-        let mut socket = TcpStream::connect(plane.host()).await.unwrap();
+        let mut socket = TcpStream::connect(plane.host()).await.expect("a connection");
         let request = request(plane, "GET", &format!("/_sandbox/v1{path}"), &headers, "");
-        socket.write_all(request.as_bytes()).await.unwrap();
+        socket.write_all(request.as_bytes()).await.expect("a request sent");
         let mut events = Self { socket, seen: String::new() };
         events.wait_for(": open").await;
         events
@@ -54,7 +54,7 @@ impl Events {
         let reading = async {
             while !self.seen.contains(part) {
                 let mut buffer = [0; 4096];
-                let count = self.socket.read(&mut buffer).await.unwrap();
+                let count = self.socket.read(&mut buffer).await.expect("more of the stream");
                 assert!(count > 0, "the stream ended without {part:?}: {}", self.seen);
                 self.seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
             }
@@ -202,6 +202,23 @@ async fn a_wrong_request_is_told_what_was_expected() {
     }
     let unknown = format!("/certificates/{}/status", "0".repeat(64));
     assert_eq!(ask(&plane, "POST", &unknown, r#"{"status":"ACTIVE"}"#).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_fault_script_is_set_counted_and_cleared() {
+    let plane = Plane::start().await;
+    assert_eq!(ask(&plane, "GET", "/faults", "").await.ok()["rules"], json!([]));
+    let script = r#"[{"step":"connect","times":1,"action":"disconnect"}]"#;
+    ask(&plane, "PUT", "/faults", script).await.ok();
+    let credentials = plane.sandbox.files().observer_credentials().unwrap();
+    assert!(Observer::connect(plane.sandbox.local_addr(), &credentials, "one").await.is_err());
+    assert!(Observer::connect(plane.sandbox.local_addr(), &credentials, "two").await.is_ok());
+    let rules = ask(&plane, "GET", "/faults", "").await.ok()["rules"].clone();
+    assert_eq!((&rules[0]["matched"], &rules[0]["fired"]), (&json!(2), &json!(1)));
+    let wrong = ask(&plane, "PUT", "/faults", r#"[{"step":"sleep","action":"drop"}]"#).await;
+    assert_eq!(wrong.status, 400, "{}", wrong.text);
+    ask(&plane, "PUT", "/faults", "[]").await.ok();
+    assert_eq!(ask(&plane, "GET", "/faults", "").await.ok()["rules"], json!([]));
 }
 
 #[tokio::test]

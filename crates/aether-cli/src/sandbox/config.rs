@@ -130,7 +130,8 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::settings(format!("argument --config: cannot read {}: {error}", path.display()))
         })?;
-        let mut config: Self = parse(&text).map_err(|words| Failure::settings(format!("file {}: {words}", path.display())))?;
+        let mut config: Self =
+            parse(&text).map_err(|words| Failure::settings(format!("file {}: {words}", path.display())))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.faults = config.faults.map(|file| folder.join(file));
         for hook in config.hook.template.iter_mut().chain(config.hook.targets.values_mut()) {

@@ -84,7 +84,8 @@ fn builder(dir: &Path, config: &Config) -> Result<SandboxBuilder, Failure> {
     }
     if let Some(file) = &config.faults {
         let read = std::fs::read_to_string(file);
-        builder = builder.faults(read.map_err(|e| Failure::settings_in(format!("setting `faults`: {}", file.display()), &e))?);
+        builder = builder
+            .faults(read.map_err(|e| Failure::settings_in(format!("setting `faults`: {}", file.display()), &e))?);
     }
     match config.device_keys {
         Some(DeviceKeys::EcP256) => builder = builder.device_keys(KeyKind::EcP256),
