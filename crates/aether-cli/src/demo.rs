@@ -107,7 +107,7 @@ fn verdict(end: End, arrived: u64) -> Result<(), Failure> {
 /// Starts a sandbox, and an MQTT client of its own that shares nothing with the device: what it
 /// receives has arrived.
 async fn start(dir: &Path, printer: Printer) -> Result<(Sandbox, Observer), Failure> {
-    let sandbox = Sandbox::builder(dir.join("sandbox")).listen((Ipv4Addr::LOCALHOST, 0).into()).start().await?;
+    let sandbox = Sandbox::builder().dir(dir.join("sandbox")).listen((Ipv4Addr::LOCALHOST, 0).into()).start().await?;
     printer.stage("sandbox-listening", Some(&sandbox.local_addr().to_string()));
     let credentials = sandbox.files().observer_credentials().map_err(Failure::running)?;
     let observer = Observer::connect(sandbox.local_addr(), &credentials, "demo-observer").await;

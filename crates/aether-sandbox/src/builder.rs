@@ -16,6 +16,7 @@ use crate::ca::CaFolder;
 use crate::clock::Clock;
 use crate::control::{self, Control, Names};
 use crate::faults::Faults;
+use crate::ground::{Ground, Scratch};
 use crate::provisioning::{Hooks, Provisioning, ProvisioningHook, ProvisioningParts};
 use crate::state::{self, State, Wanted};
 use crate::trust::Trust;
@@ -24,7 +25,7 @@ use crate::{AlpnRule, Files, KeyKind, Limits, Sandbox, SniRule, StartError};
 /// Settings of a [`Sandbox`]; made by [`Sandbox::builder`].
 #[derive(Clone, Debug)]
 pub struct SandboxBuilder {
-    dir: PathBuf,
+    dir: Option<PathBuf>,
     listen: SocketAddr,
     template_name: Option<String>,
     region: Option<String>,
@@ -43,10 +44,10 @@ pub struct SandboxBuilder {
 }
 
 impl SandboxBuilder {
-    pub(crate) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            dir,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8883)),
+            dir: None,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             template_name: None,
             region: None,
             account_id: None,
@@ -64,9 +65,18 @@ impl SandboxBuilder {
         }
     }
 
+    /// Directory that keeps the state, one sandbox at a time; made where it is missing.
+    ///
+    /// Default: a temporary one with mode 0700, removed once the sandbox has stopped.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
     /// Address to listen on; port 0 takes a free one.
     ///
-    /// Default: `127.0.0.1:8883`.
+    /// Default: a free port of `127.0.0.1`. AWS's own port is 8883.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
@@ -232,8 +242,10 @@ impl SandboxBuilder {
     /// Not cancel safe: a dropped call may leave files behind, which the next start completes.
     pub async fn start(self) -> Result<Sandbox, StartError> {
         let clock = Clock::default();
+        let scratch = if self.dir.is_none() { Some(Scratch::new()?) } else { None };
+        let dir = self.dir.or_else(|| scratch.as_ref().map(|scratch| scratch.dir().to_owned())).unwrap_or_default();
         let wanted = Wanted {
-            dir: self.dir.clone(),
+            dir: dir.clone(),
             template_name: self.template_name,
             region: self.region,
             account_id: self.account_id,
@@ -248,7 +260,7 @@ impl SandboxBuilder {
         let address = listener.local_addr().map_err(taken)?;
         let control = bind_control(self.control, self.control_exposed).await?;
 
-        let files = Files::new(&self.dir);
+        let files = Files::new(&dir);
         let limits = self.limits;
         let opened = spawn_blocking(move || {
             let state = state::open(&wanted, address.ip())?;
@@ -291,7 +303,7 @@ impl SandboxBuilder {
             limits,
             memory,
             faults,
-            lock,
+            ground: Ground::new(lock, scratch),
         };
         let broker = Arc::new(Broker::new(parts));
         broker.faults.bind(&broker);

@@ -19,24 +19,20 @@
 //!
 //! # Example
 //!
-//! A sandbox on a free port, and its observer watching every topic:
+//! A sandbox on a free port and in a directory of its own, and its observer watching every topic:
 //!
 //! ```
-//! use aether_sandbox::{KeyKind, Observer, Sandbox};
+//! use aether_sandbox::{Observer, Sandbox};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let dir = tempfile::tempdir()?;
-//! # let dir = dir.path().join("sandbox");
-//! let sandbox = Sandbox::builder(dir)
-//!     .listen("127.0.0.1:0".parse()?)
-//!     .device_keys(KeyKind::EcP256)
-//!     .start()
-//!     .await?;
+//! let sandbox = Sandbox::builder().start().await?;
 //!
 //! let credentials = sandbox.files().observer_credentials()?;
 //! let observer = Observer::connect(sandbox.local_addr(), &credentials, "watcher").await?;
 //! observer.subscribe("#").await?;
+//! // Point your device at sandbox.local_addr(), sandbox.files().ca(), .claim_cert() and .claim_key(),
+//! // then wait for observer.next() to give you what it publishes.
 //!
 //! // The observer's policy lets it publish nothing: the sandbox hangs up.
 //! assert!(observer.publish("press-3", b"25.0").await.is_err());
@@ -56,7 +52,7 @@
 //! | `template.json` | the provisioning template, likewise |
 //! | `audit.jsonl` | every decision, one JSON object a line ([`AuditRecord::to_json`]) |
 //! | `sessions.jsonl`, `retained.jsonl` | persistent sessions with their stored messages, and retained messages |
-//! | `customer-cas/`, `registry/`, `private/`, `settings.json`, `lock` | the sandbox's own |
+//! | `account.jsonl`, `customer-cas/`, `private/`, `settings.json`, `lock` | the sandbox's own |
 //!
 //! Private keys have mode 0600 and the directories it makes 0700, both from their creation. A
 //! directory that was there before keeps its mode; one that group or others may look into is warned
@@ -136,6 +132,7 @@ mod error;
 mod explain;
 mod faults;
 mod files;
+mod ground;
 mod id;
 mod journal;
 mod key;

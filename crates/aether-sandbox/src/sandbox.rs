@@ -37,10 +37,11 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Settings for a sandbox that keeps its state in `dir`, a directory of its own.
+    /// Settings for a sandbox on a free port of this machine, in a temporary directory that goes with it:
+    /// what a test wants. [`SandboxBuilder::dir`] keeps its state for another start.
     #[must_use]
-    pub fn builder(dir: impl Into<PathBuf>) -> SandboxBuilder {
-        SandboxBuilder::new(dir.into())
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder::new()
     }
 
     /// The address it listens on, with the real port where port 0 was asked for.

@@ -13,7 +13,7 @@ const AUTHORIZATION: &str = "authorization: AWS4-HMAC-SHA256 Credential=x";
 #[tokio::test]
 async fn an_address_others_can_reach_needs_consent() {
     let dir = tempfile::tempdir().unwrap();
-    let builder = Sandbox::builder(dir.path().join("sandbox")).listen("127.0.0.1:0".parse().unwrap());
+    let builder = Sandbox::builder().dir(dir.path().join("sandbox")).listen("127.0.0.1:0".parse().unwrap());
     let error = builder.clone().control("0.0.0.0:0".parse().unwrap()).start().await.unwrap_err();
     assert!(matches!(error, StartError::Setting { name: "`control`", .. }), "{error}");
     assert!(error.to_string().contains("control_exposed"), "{error}");

@@ -353,7 +353,7 @@ async fn the_builder_takes_a_script_and_names_what_is_wrong_with_one() {
     let dir = tempfile::tempdir().unwrap();
     let builder = || {
         let address = "127.0.0.1:0".parse().unwrap();
-        Sandbox::builder(dir.path()).listen(address).device_keys(KeyKind::EcP256).limits(Limits::unpaced())
+        Sandbox::builder().dir(dir.path()).listen(address).device_keys(KeyKind::EcP256).limits(Limits::unpaced())
     };
     let error = builder().faults(r#"[{"step":"connect","action":"duplicate"}]"#).start().await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();

@@ -243,7 +243,8 @@ async fn alpn_is_that_of_mqtt_with_a_certificate_or_refused_with_the_alert_and_t
 async fn sni_is_a_name_of_the_server_certificate_or_refused_and_addresses_send_none() {
     const ENDPOINT: &str = "abc-ats.iot.eu-west-1.amazonaws.com";
     let dir = tempfile::tempdir().unwrap();
-    let builder = Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256);
+    let builder =
+        Sandbox::builder().dir(dir.path()).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256);
     let builder = builder.limits(aether_sandbox::Limits::unpaced()).endpoint_name(ENDPOINT);
     let sandbox = builder.clone().start().await.unwrap();
     assert_eq!(sandbox.server_names(), ["localhost", ENDPOINT]);
@@ -269,7 +270,7 @@ async fn sni_is_a_name_of_the_server_certificate_or_refused_and_addresses_send_n
     }
     strict.shutdown().await;
 
-    let unnamed = Sandbox::builder(dir.path()).endpoint_name("not a name").start().await.unwrap_err();
+    let unnamed = Sandbox::builder().dir(dir.path()).endpoint_name("not a name").start().await.unwrap_err();
     assert!(unnamed.to_string().contains("`endpoint_name`"), "{unnamed}");
 }
 

@@ -67,7 +67,7 @@ async fn private_files_are_for_their_owner_alone() {
 async fn a_second_sandbox_on_the_same_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = support::start(dir.path()).await;
-    let second = Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await;
+    let second = Sandbox::builder().dir(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await;
     let error = second.unwrap_err();
     assert!(matches!(error, StartError::DirectoryInUse { .. }), "{error:?}");
     assert!(error.is_usage());
@@ -82,7 +82,7 @@ async fn a_port_in_use_is_named_and_nothing_is_written() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let state = dir.path().join("state");
     let address = taken.local_addr().unwrap();
-    let error = Sandbox::builder(&state).listen(address).start().await.unwrap_err();
+    let error = Sandbox::builder().dir(&state).listen(address).start().await.unwrap_err();
     assert!(error.is_usage());
     let said = error.to_string();
     assert!(said.contains("`listen`") && said.contains(&address.to_string()), "{said}");
@@ -94,7 +94,7 @@ async fn a_template_name_outside_its_range_is_refused_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     for name in ["", "a b", "a/b", "ä", &"x".repeat(37)] {
-        let error = Sandbox::builder(&state).template_name(name).start().await.unwrap_err();
+        let error = Sandbox::builder().dir(&state).template_name(name).start().await.unwrap_err();
         assert!(error.is_usage());
         let said = error.to_string();
         assert!(said.contains("`template_name`") && said.contains("`--template`"), "{said}");
@@ -106,7 +106,8 @@ async fn a_template_name_outside_its_range_is_refused_and_nothing_is_written() {
 #[tokio::test]
 async fn the_template_name_belongs_to_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let builder = || Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256);
+    let builder =
+        || Sandbox::builder().dir(dir.path()).listen("127.0.0.1:0".parse().unwrap()).device_keys(KeyKind::EcP256);
     let sandbox = builder().template_name("press-line").start().await.unwrap();
     sandbox.shutdown().await;
     let policy = std::fs::read_to_string(dir.path().join("policies/aether-claim.json")).unwrap();
@@ -134,7 +135,7 @@ async fn a_damaged_state_file_stops_the_start_and_stays_as_it_is() {
         let path = dir.path().join(name);
         std::fs::write(&path, "damaged").unwrap();
         let before = files(dir.path());
-        let start = Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await;
+        let start = Sandbox::builder().dir(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await;
         let error = start.unwrap_err();
         assert!(error.is_usage());
         assert!(error.to_string().contains(name), "{name}: {error}");
@@ -163,7 +164,7 @@ async fn shutting_down_closes_clients_and_gives_the_port_free() {
     let client = support::claim(&sandbox, "claim").await;
     sandbox.shutdown().await;
     support::closed(&client).await;
-    let again = Sandbox::builder(dir.path()).listen(address).start().await.unwrap();
+    let again = Sandbox::builder().dir(dir.path()).listen(address).start().await.unwrap();
     assert_eq!(again.local_addr(), address);
     again.shutdown().await;
 }
@@ -195,4 +196,19 @@ async fn the_decision_log_holds_every_decision_and_no_secret() {
     assert_eq!((&publish["policy"], &publish["statement"]), (&"aether-claim".into(), &1.into()));
     assert!(!text.contains(created["certificateOwnershipToken"].as_str().unwrap()));
     assert!(!text.contains("the-payload") && !text.contains("PRIVATE KEY"));
+}
+
+#[tokio::test]
+async fn two_sandboxes_run_beside_each_other_and_leave_nothing_behind() {
+    let (first, second) = tokio::join!(Sandbox::builder().start(), Sandbox::builder().start());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_ne!(first.local_addr(), second.local_addr());
+    let dirs = [first.files().dir().to_owned(), second.files().dir().to_owned()];
+    assert_ne!(dirs[0], dirs[1]);
+    for dir in &dirs {
+        assert_eq!(std::fs::metadata(dir).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    first.shutdown().await;
+    second.shutdown().await;
+    assert!(dirs.iter().all(|dir| !dir.exists()), "{dirs:?}");
 }

@@ -34,7 +34,7 @@ async fn a_claim_becomes_a_thing_that_can_publish() {
 #[tokio::test]
 async fn the_answers_have_aws_members_and_rsa_keys_by_default() {
     let dir = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::builder(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+    let sandbox = Sandbox::builder().dir(dir.path()).listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
     let mut client = claim(&sandbox, "claim").await;
     listen_for_answers(&client).await;
     let created = ask(&mut client, CREATE, b"").await.unwrap();
@@ -224,7 +224,8 @@ async fn the_hook_of_the_own_template_decides_who_may_register() {
     let dir = tempfile::tempdir().unwrap();
     let list = dir.path().join("serials.json");
     std::fs::write(&list, r#"{ "parameter": "SerialNumber", "values": ["17"] }"#).unwrap();
-    let sandbox = Sandbox::builder(dir.path().join("sandbox"))
+    let sandbox = Sandbox::builder()
+        .dir(dir.path().join("sandbox"))
         .listen("127.0.0.1:0".parse().unwrap())
         .device_keys(aether_sandbox::KeyKind::EcP256)
         .template_hook(format!("allow-list:{}", list.display()).parse().unwrap())

@@ -117,7 +117,7 @@ pub(crate) async fn reset(options: &ResetOptions) -> Result<(), Failure> {
         return Ok(());
     }
     // Nobody answers: the directory is opened as a start does it, which fails where one runs without HTTP.
-    let sandbox = Sandbox::builder(dir).listen((Ipv4Addr::LOCALHOST, 0).into()).start().await?;
+    let sandbox = Sandbox::builder().dir(dir).listen((Ipv4Addr::LOCALHOST, 0).into()).start().await?;
     let reset = sandbox.reset().await;
     sandbox.shutdown().await;
     reset.map_err(Failure::running)?;

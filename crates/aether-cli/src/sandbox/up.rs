@@ -1,7 +1,7 @@
 //! `aether sandbox up`: runs one, and says what to paste elsewhere.
 
 use std::io::IsTerminal as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use aether_sandbox::{KeyKind, Sandbox, SandboxBuilder, StartError};
@@ -13,8 +13,10 @@ use crate::failure::Failure;
 use crate::output::Printer;
 use crate::signals;
 
+/// Where devices connect unless somebody says otherwise: the port of AWS.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8883);
 /// Where the HTTP port is unless somebody says otherwise.
-const CONTROL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 pub(crate) async fn up(options: UpOptions) -> Result<(), Failure> {
     let config = Config::of(&options)?;
@@ -45,10 +47,7 @@ async fn start(dir: &Path, config: &Config) -> Result<Sandbox, Failure> {
 }
 
 fn builder(dir: &Path, config: &Config) -> Result<SandboxBuilder, Failure> {
-    let mut builder = Sandbox::builder(dir);
-    if let Some(address) = config.listen {
-        builder = builder.listen(address);
-    }
+    let mut builder = Sandbox::builder().dir(dir).listen(config.listen.unwrap_or(LISTEN));
     if let Some(name) = &config.template {
         builder = builder.template_name(name);
     }

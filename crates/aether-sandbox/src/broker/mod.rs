@@ -38,7 +38,6 @@ mod topic;
 mod tree;
 mod wire;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +66,7 @@ use crate::account::Account;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::ground::Ground;
 use crate::provisioning::Provisioning;
 use crate::trust::Trust;
 use crate::{CertificateId, CertificateStatus, StartError};
@@ -99,7 +99,7 @@ pub(crate) struct Broker {
     seen: broadcast::Sender<Seen>,
     connections: AtomicU64,
     /// Held locked as long as any task may still write to the directory.
-    _lock: File,
+    _ground: Ground,
 }
 
 /// A restart somebody has asked for.
@@ -121,7 +121,7 @@ pub(crate) struct BrokerParts {
     pub(crate) limits: Limits,
     pub(crate) memory: Memory,
     pub(crate) faults: Arc<Faults>,
-    pub(crate) lock: File,
+    pub(crate) ground: Ground,
 }
 
 /// What the broker has kept from the last run.
@@ -162,7 +162,7 @@ impl Broker {
             faults: parts.faults,
             restarting: Restarting::default(),
             limits,
-            _lock: parts.lock,
+            _ground: parts.ground,
         }
     }
 

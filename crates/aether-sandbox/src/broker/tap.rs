@@ -177,7 +177,7 @@ mod tests {
     use crate::{KeyKind, Limits, Observer, Sandbox};
 
     async fn start(dir: &std::path::Path) -> Sandbox {
-        let builder = Sandbox::builder(dir).listen("127.0.0.1:0".parse().unwrap()).limits(Limits::unpaced());
+        let builder = Sandbox::builder().dir(dir).listen("127.0.0.1:0".parse().unwrap()).limits(Limits::unpaced());
         builder.device_keys(KeyKind::EcP256).start().await.unwrap()
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Answer {
 impl Plane {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let builder = Sandbox::builder(dir.path().join("sandbox")).device_keys(KeyKind::EcP256);
+        let builder = Sandbox::builder().dir(dir.path().join("sandbox")).device_keys(KeyKind::EcP256);
         let builder = builder.listen("127.0.0.1:0".parse().unwrap()).control("127.0.0.1:0".parse().unwrap());
         Self { sandbox: builder.start().await.unwrap(), dir }
     }

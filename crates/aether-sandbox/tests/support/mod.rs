@@ -26,7 +26,7 @@ pub(crate) async fn start(dir: &Path) -> Sandbox {
 
 /// Starts a sandbox on `dir` with quick keys and these limits.
 pub(crate) async fn start_with(dir: &Path, limits: Limits) -> Sandbox {
-    let builder = Sandbox::builder(dir).listen("127.0.0.1:0".parse().unwrap()).limits(limits);
+    let builder = Sandbox::builder().dir(dir).listen("127.0.0.1:0".parse().unwrap()).limits(limits);
     builder.device_keys(KeyKind::EcP256).start().await.unwrap()
 }
 
