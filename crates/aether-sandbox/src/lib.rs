@@ -41,6 +41,14 @@
 //! # }
 //! ```
 //!
+//! # The control plane
+//!
+//! With [`SandboxBuilder::control`], `boto3` and the `aws` command line work once `AWS_ENDPOINT_URL_IOT`
+//! and `AWS_ENDPOINT_URL_IOT_DATA_PLANE` are [`Sandbox::control_url`], with any credentials: a
+//! signature has to be there, and is not checked. So whoever reaches the port may do everything. It
+//! listens on loopback addresses unless told otherwise, and refuses pages of other origins and names
+//! it does not know (DNS rebinding).
+//!
 //! # The directory
 //!
 //! | file | what it is |
@@ -87,6 +95,7 @@
 //! | templates | all of [`aether_iot_template`]; Thing types, Thing groups and billing groups have to exist; a policy in the template is created under the hash of its document |
 //! | hooks | [`ProvisioningHook`]: asked after the token was found good and before anything is created, 5 s, 64 KiB; only a JSON `true` allows |
 //! | claims of trusted users | five minutes, for one template |
+//! | control plane | AWS's REST-JSON over plain HTTP: endpoint, certificates, CAs, policies, Things, types, groups, billing groups, templates, claims, `RegisterThing`, `TestAuthorization`, tags; of the data plane `Publish`, retained messages and `DeleteConnection`. Not: transfers between accounts, shadows, jobs, rules, dynamic groups, registry events, MQTT 5 properties of published messages; asked for, they say so with 501 |
 //!
 //! The specification's policies are kept word for word, and they tie a topic to the client id, but
 //! no client id to a certificate. So any device certificate may connect under any client id and
@@ -117,10 +126,8 @@ pub mod __fuzz;
 mod sandbox;
 
 mod access;
-mod admin;
-// Its operations are those of the control plane, which is about to come.
-#[allow(dead_code, unused_imports, reason = "the control plane uses the rest")]
 mod account;
+mod admin;
 mod audit;
 mod broker;
 mod builder;

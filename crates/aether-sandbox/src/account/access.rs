@@ -3,13 +3,12 @@
 use aether_iot_policy::{Attachment, Thing};
 
 use super::{ActivePolicy, Millis, PolicyName, Tables, ThingRow};
-use crate::{CertificateId, CertificateKind, CertificateStatus};
+use crate::{CertificateId, CertificateStatus};
 
 /// A certificate's standing for one client id.
 #[derive(Clone, Debug)]
 pub(crate) struct Effective {
     pub(crate) status: CertificateStatus,
-    pub(crate) kind: CertificateKind,
     /// Policies of the certificate, then those of the groups of its Thing and of the groups above.
     pub(crate) policies: Vec<ActivePolicy>,
     /// The Thing policies can ask about, and how the certificate is attached to it. Whether its
@@ -46,7 +45,6 @@ impl Tables {
         let policies = names.into_iter().filter_map(|name| self.policies.get(name)).filter_map(|row| row.active());
         Some(Effective {
             status: row.status,
-            kind: row.kind,
             policies: policies.cloned().collect(),
             thing: self.related_thing(certificate, client_id),
         })

@@ -187,11 +187,6 @@ impl Tx<'_> {
         })
     }
 
-    /// Says what a certificate is for, in the sandbox's own words.
-    pub(crate) fn set_kind(&mut self, id: &CertificateId, kind: CertificateKind) -> Result<(), AccountError> {
-        self.edit_certificate(id, |row| row.kind = kind)
-    }
-
     /// Deletes a certificate that is neither active nor attached. With `force` its policies are
     /// detached first (API Reference, DeleteCertificate).
     pub(crate) fn delete_certificate(&mut self, id: &CertificateId, force: bool) -> Result<(), AccountError> {

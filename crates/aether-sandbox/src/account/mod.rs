@@ -32,7 +32,7 @@ mod time;
 
 pub(crate) use access::Effective;
 pub(crate) use ca::{CaRow, CaStatus, CertificateMode, NewCa, RegistrationConfig};
-pub(crate) use certificate::{CertificateRow, NewCertificate, Ownership};
+pub(crate) use certificate::{CertificateRow, NewCertificate};
 pub(crate) use error::{AccountError, Resource};
 pub(crate) use files::import_files;
 pub(crate) use group::{BillingGroupRow, GroupRow};
@@ -42,9 +42,9 @@ pub(crate) use own_policies::{
 };
 pub(crate) use policy::{ActivePolicy, PolicyRow, PolicyTarget, PolicyVersion};
 pub(crate) use store::{Account, Place};
-pub(crate) use tables::{Change, Map, Settings, Tables, Tx};
+pub(crate) use tables::{Change, Settings, Tables, Tx};
 pub(crate) use tags::Tagged;
-pub(crate) use template::{Hook, TemplateKind, TemplateRow, TemplateVersion};
+pub(crate) use template::{Hook, TemplateKind, TemplateRow};
 pub(crate) use thing::{NewThing, PrincipalLink, ThingRow};
 pub(crate) use thing_type::ThingTypeRow;
 pub(crate) use time::Millis;

@@ -178,6 +178,7 @@ pub(crate) struct Tx<'a> {
     /// The time it was begun.
     pub(crate) now: Millis,
     /// Region and account, for resource names.
+    #[expect(dead_code, reason = "what names a resource so far does so outside of a transaction")]
     pub(crate) place: &'a Place,
     pub(super) changes: Vec<Change>,
 }
