@@ -26,6 +26,8 @@ mod store;
 mod tables;
 mod tags;
 mod template;
+#[cfg(test)]
+mod tests;
 mod thing;
 mod thing_type;
 mod time;

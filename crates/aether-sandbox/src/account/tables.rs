@@ -29,9 +29,9 @@ pub(crate) struct Tables {
     pub(crate) billing_groups: Map<BillingGroupName, BillingGroupRow>,
     pub(crate) templates: Map<TemplateName, TemplateRow>,
     /// Which pending certificate an ownership token is for, by the token's hash.
-    tokens: RedBlackTreeMapSync<String, CertificateId>,
+    pub(super) tokens: RedBlackTreeMapSync<String, CertificateId>,
     /// When pending and short-lived certificates end, soonest first.
-    endings: RedBlackTreeMapSync<(Millis, CertificateId), ()>,
+    pub(super) endings: RedBlackTreeMapSync<(Millis, CertificateId), ()>,
 }
 
 /// What there is one of in an account.

@@ -14,7 +14,7 @@ use super::Broker;
 use super::client::Witness;
 use super::limits::HANDSHAKE_TIMEOUT;
 use crate::account::AccountError;
-use crate::trust::{Arrived, ClientVerifier, Greeting, Identity};
+use crate::trust::{Arrival, Arrived, ClientVerifier, Greeting, Identity, Outcome};
 use crate::{AuditDecision, AuditEvent, AuditRecord};
 
 /// Does the handshake. A client that is refused shows in the decision log, with the reason.
@@ -46,34 +46,48 @@ pub(super) async fn handshake(
         }
     };
     if let Some(arrival) = arrival {
-        let (ca, certificate_id) = (arrival.ca.clone(), arrival.certificate.clone());
-        let trust = Arc::clone(&broker.trust);
-        let arrived = spawn_blocking(move || trust.arrive(arrival)).await;
-        let note = |decision, reason: String| {
-            let note = witness.note(AuditEvent::RegisterCertificate, decision);
-            let certificate_id = Some(certificate_id.clone());
-            witness.log.record(AuditRecord { certificate_id, reason: Some(reason), ..note });
-        };
-        match arrived {
-            Ok(Ok(Arrived::Claim)) => note(AuditDecision::Allowed, format!("a claim, signed by CA certificate {ca}")),
-            Ok(Ok(Arrived::Pending { new, topic, payload })) => {
-                if new {
-                    note(AuditDecision::Allowed, format!("PENDING_ACTIVATION, signed by CA certificate {ca}"));
-                }
-                broker.publish_system(&topic, payload);
-            }
-            Ok(Err(cause)) => {
-                note(AuditDecision::Denied, in_words(&cause));
-                return None;
-            }
-            Err(failed) => {
-                tracing::error!(error = &failed as &dyn std::error::Error, "registration of a certificate broke off");
-                return None;
-            }
-        }
+        arrive(broker, witness, arrival).await?;
     }
     let identity = shown.as_ref().and_then(|verifier| verifier.identity()).cloned();
     stream.zip(identity)
+}
+
+/// Does what a certificate that was shown gives rise to; `None` if that went wrong.
+async fn arrive(broker: &Broker, witness: &Witness, arrival: Arrival) -> Option<()> {
+    let (ca, certificate) = (arrival.ca.clone(), arrival.certificate.clone());
+    let trust = Arc::clone(&broker.trust);
+    let arrived = spawn_blocking(move || trust.arrive(arrival)).await;
+    let record = |event, decision, reason: String| {
+        let note = witness.note(event, decision);
+        let certificate_id = Some(certificate.clone());
+        witness.log.record(AuditRecord { certificate_id, reason: Some(reason), ..note });
+    };
+    let Arrived { new, outcome } = match arrived {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(cause)) => {
+            record(AuditEvent::RegisterCertificate, AuditDecision::Denied, in_words(&cause));
+            return None;
+        }
+        Err(failed) => {
+            tracing::error!(error = &failed as &dyn std::error::Error, "registration of a certificate broke off");
+            return None;
+        }
+    };
+    if new {
+        record(AuditEvent::RegisterCertificate, AuditDecision::Allowed, format!("signed by CA certificate {ca}"));
+    }
+    match outcome {
+        Outcome::Settled => {}
+        Outcome::Announce { topic, payload } => broker.publish_system(&topic, payload),
+        Outcome::Provisioned { thing } => {
+            let words = thing.map_or_else(|| "no Thing".to_owned(), |thing| format!("Thing {thing}"));
+            record(AuditEvent::JustInTimeProvisioning, AuditDecision::Allowed, words);
+        }
+        Outcome::NotProvisioned(reason) => {
+            record(AuditEvent::JustInTimeProvisioning, AuditDecision::Denied, reason);
+        }
+    }
+    Some(())
 }
 
 /// The handshake itself; `shown` is set once it comes to certificates. The error is the reason.

@@ -1,10 +1,12 @@
 //! What becomes of a certificate its CA vouches for, when it is first shown and while it is pending:
-//! just-in-time registration (reference sheet, 5).
+//! just-in-time registration, or provisioning by the CA's template (reference sheet, 5).
 
 use serde_json::json;
 
 use super::Trust;
-use crate::account::{AccountError, CLAIM_POLICY, CaRow, CaStatus, Millis, NewCertificate, PolicyTarget, Tables, Tx};
+use crate::account::{
+    AccountError, CLAIM_POLICY, CaRow, CaStatus, CertificateRow, Millis, NewCertificate, PolicyTarget, ThingName, Tx,
+};
 use crate::pki::to_pem;
 use crate::{CaId, CertificateId, CertificateKind, CertificateStatus};
 
@@ -19,17 +21,23 @@ pub(crate) struct Arrival {
 
 /// What has become of an [`Arrival`].
 #[derive(Clone, Debug)]
-pub(crate) enum Arrived {
-    /// A claim, active at once.
-    Claim,
-    /// It is pending; an event says so.
-    Pending {
-        /// Whether it was registered now.
-        new: bool,
-        /// Topic and payload of the event.
-        topic: String,
-        payload: String,
-    },
+pub(crate) struct Arrived {
+    /// Whether it was registered now.
+    pub(crate) new: bool,
+    pub(crate) outcome: Outcome,
+}
+
+/// What is to be done about it, or was done.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// Nothing: it is active, or has been taken away.
+    Settled,
+    /// An event says that it is pending.
+    Announce { topic: String, payload: String },
+    /// The CA's template was carried out.
+    Provisioned { thing: Option<ThingName> },
+    /// The CA's template could not be carried out, for this reason.
+    NotProvisioned(String),
 }
 
 impl Arrival {
@@ -53,32 +61,39 @@ impl Arrival {
 }
 
 impl Trust {
-    /// Registers what is new, and tells what is to be announced. Blocks.
+    /// Registers what is new, provisions what its CA has a template for, and tells what is to be
+    /// announced. Blocks.
     ///
     /// Asked again by a transaction whether the CA still vouches for it, and whether another
     /// connection has been quicker.
     pub(crate) fn arrive(&self, arrival: Arrival) -> Result<Arrived, AccountError> {
         let Arrival { certificate, ca, new } = arrival;
-        let kind = new.as_ref().map(|new| new.kind);
-        let registered = match new {
+        let new = match new {
             Some(new) => self.account.change(|tx| register(tx, &ca, new))?,
             None => false,
         };
-        match kind {
-            Some(CertificateKind::Claim) => Ok(Arrived::Claim),
-            Some(CertificateKind::Device | CertificateKind::Observer) | None => {
-                let payload = self.event(&self.account.read(), &certificate, &ca)?;
-                let topic = format!("$aws/events/certificates/registered/{ca}");
-                Ok(Arrived::Pending { new: registered, topic, payload })
-            }
+        let tables = self.account.read();
+        let row = tables.certificate(&certificate)?;
+        if row.status != CertificateStatus::PendingActivation {
+            return Ok(Arrived { new, outcome: Outcome::Settled });
         }
+        let outcome = match tables.cas.get(&ca).and_then(|ca| ca.registration.as_ref()) {
+            Some(config) => match self.provision(&certificate, config) {
+                Ok(thing) => Outcome::Provisioned { thing },
+                Err(cause) => Outcome::NotProvisioned(cause.in_words()),
+            },
+            None => Outcome::Announce {
+                topic: format!("$aws/events/certificates/registered/{ca}"),
+                payload: self.event(row, &ca),
+            },
+        };
+        Ok(Arrived { new, outcome })
     }
 
     /// The event of the blog on just-in-time registration and the sheet, section 5.
-    fn event(&self, tables: &Tables, certificate: &CertificateId, ca: &CaId) -> Result<String, AccountError> {
-        let row = tables.certificate(certificate)?;
+    fn event(&self, row: &CertificateRow, ca: &CaId) -> String {
         let event = json!({
-            "certificateId": certificate.as_str(),
+            "certificateId": row.id.as_str(),
             "caCertificateId": ca.as_str(),
             "timestamp": Millis::from(self.account.clock().now()).as_u64(),
             "certificateStatus": row.status.as_str(),
@@ -86,7 +101,7 @@ impl Trust {
             // A text, whose form AWS does not give; here that of the timestamp.
             "certificateRegistrationTimestamp": row.created.as_u64().to_string(),
         });
-        Ok(event.to_string())
+        event.to_string()
     }
 }
 

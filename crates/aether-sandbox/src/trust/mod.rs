@@ -12,13 +12,14 @@
 
 mod arrival;
 mod hello;
+mod jitp;
 mod judge;
 mod verifier;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(crate) use arrival::{Arrival, Arrived};
+pub(crate) use arrival::{Arrival, Arrived, Outcome};
 pub(crate) use hello::{ALPN_MQTT, Greeting, Refusal as HelloRefusal};
 pub use hello::{AlpnRule, SniRule};
 pub(crate) use judge::{Judged, Refused};

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::{ALLOW_ALL, attach, change};
-use crate::account::{CaStatus, CertificateMode, NewCa, PolicyTarget};
+use crate::account::{CaStatus, CertificateMode, NewCa, PolicyTarget, RegistrationConfig, TemplateKind, TemplateRow};
 use crate::pki::{Certificate, check_ca, check_verification};
 use crate::support::raw::{Raw, connect};
 use crate::support::{self, audited};
@@ -240,5 +240,96 @@ async fn a_certificate_shown_without_its_key_is_not_registered() {
         audited(&mut audit, of(AuditEvent::TlsHandshake, AuditDecision::Denied)).await;
     }
     assert!(sandbox.account.read().certificate(&id).is_err());
+    sandbox.shutdown().await;
+}
+
+/// The template of the sheet for just-in-time provisioning, with the parts of the subject it names.
+const TEMPLATE: &str = r#"{
+    "Parameters": {
+        "AWS::IoT::Certificate::CommonName": { "Type": "String" },
+        "AWS::IoT::Certificate::SerialNumber": { "Type": "String" },
+        "AWS::IoT::Certificate::Country": { "Type": "String" },
+        "AWS::IoT::Certificate::Id": { "Type": "String" }
+    },
+    "Resources": {
+        "thing": { "Type": "AWS::IoT::Thing", "Properties": {
+            "ThingName": { "Ref": "AWS::IoT::Certificate::CommonName" },
+            "AttributePayload": { "serial": { "Ref": "AWS::IoT::Certificate::SerialNumber" },
+                                  "country": { "Ref": "AWS::IoT::Certificate::Country" } } } },
+        "certificate": { "Type": "AWS::IoT::Certificate", "Properties": {
+            "CertificateId": { "Ref": "AWS::IoT::Certificate::Id" }, "Status": "ACTIVE" } },
+        "policy": { "Type": "AWS::IoT::Policy", "Properties": { "PolicyDocument":
+            "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"iot:*\",\"Resource\":\"*\"}}" } }
+    }
+}"#;
+
+fn with_body(body: &str) -> Option<Option<RegistrationConfig>> {
+    Some(Some(RegistrationConfig { template_body: Some(body.to_owned()), template_name: None, role_arn: None }))
+}
+
+#[tokio::test]
+async fn the_template_of_the_ca_provisions_what_is_shown_and_the_device_gets_in_the_next_time() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (ca, id) = registered_ca(&sandbox, made.path(), CertificateMode::Default).await;
+    change(&sandbox, |tx| tx.update_ca(&ca, None, None, with_body(TEMPLATE)));
+    let mut audit = sandbox.audit();
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[1], "localhost").await);
+    let done = audited(&mut audit, |record| record.event == AuditEvent::JustInTimeProvisioning).await;
+    assert_eq!((done.decision, done.reason.as_deref()), (AuditDecision::Allowed, Some("Thing press-3")));
+    let tables = sandbox.account.read();
+    let row = tables.certificate(&id).unwrap();
+    assert_eq!((row.status, row.policies.len(), row.things.len()), (CertificateStatus::Active, 1, 1));
+    let thing = tables.thing(&"press-3".parse().unwrap()).unwrap();
+    assert_eq!(thing.attributes["serial"], "P3-00017");
+    assert_eq!(thing.attributes["country"], "DE");
+    for version in VERSIONS {
+        assert!(gets_in(&sandbox, made.path(), version, "localhost").await, "{version:?}");
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn provisioning_that_fails_leaves_nothing_but_the_pending_certificate_and_is_tried_again() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (ca, id) = registered_ca(&sandbox, made.path(), CertificateMode::Default).await;
+    let mut audit = sandbox.audit();
+    let by_policy = {
+        let start = TEMPLATE.find("{ \"PolicyDocument\"").unwrap();
+        let end = start + TEMPLATE[start..].find("\" }").unwrap() + 3;
+        TEMPLATE.replace(&TEMPLATE[start..end], "{ \"PolicyName\": \"none\" }")
+    };
+    let missing = TEMPLATE.replace("Certificate::Country", "Certificate::StateName");
+    for (body, expected) in [
+        ("{}", "template cannot be read"),
+        (missing.as_str(), "StateName"),
+        (by_policy.as_str(), "policy none does not exist"),
+    ] {
+        change(&sandbox, |tx| tx.update_ca(&ca, None, None, with_body(body)));
+        assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+        let failed = audited(&mut audit, |record| record.event == AuditEvent::JustInTimeProvisioning).await;
+        assert_eq!(failed.decision, AuditDecision::Denied);
+        assert!(failed.reason.as_ref().unwrap().contains(expected), "{failed:?}");
+        let tables = sandbox.account.read();
+        assert_eq!(tables.certificate(&id).unwrap().status, CertificateStatus::PendingActivation);
+        assert_eq!(tables.things.size(), 0);
+    }
+    // By name: a template of another type does not do, one for just-in-time provisioning does.
+    let named = |name: &str| {
+        let template_name = Some(name.parse().unwrap());
+        Some(Some(RegistrationConfig { template_body: None, template_name, role_arn: None }))
+    };
+    for (kind, name, allowed) in [(TemplateKind::Fleet, "fleet", false), (TemplateKind::Jitp, "jitp", true)] {
+        change(&sandbox, |tx| {
+            let row = TemplateRow::new(name.parse()?, TEMPLATE.to_owned(), "arn:aws:iam::1:role/r".to_owned(), tx.now);
+            tx.create_template(TemplateRow { kind, ..row })?;
+            tx.update_ca(&ca, None, None, named(name))
+        });
+        assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+        let tried = audited(&mut audit, |record| record.event == AuditEvent::JustInTimeProvisioning).await;
+        assert_eq!(tried.decision == AuditDecision::Allowed, allowed, "{tried:?}");
+    }
+    assert!(gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
     sandbox.shutdown().await;
 }
