@@ -39,7 +39,8 @@ pub(super) struct RegisterRequest {
 
 pub(super) fn read_register(encoding: Encoding, payload: &[u8]) -> Result<RegisterRequest, Rejection> {
     let request = encoding.read(payload)?;
-    only(&request, &["certificateOwnershipToken", "parameters"])?;
+    // The AWS IoT Device SDK for JavaScript writes the name of the template into the request as well.
+    only(&request, &["certificateOwnershipToken", "parameters", "templateName"])?;
     let token = match request.get("certificateOwnershipToken") {
         Some(Value::String(token)) if !token.is_empty() => token.clone(),
         Some(Value::String(_)) | Some(Value::Null) | None => {
@@ -117,6 +118,8 @@ mod tests {
             let read = |document: Value| read_register(encoding, &encoding.write(&document));
             let request = read(json!({ "certificateOwnershipToken": "t", "parameters": { "Serial": "7" } }));
             assert_eq!(request.ok().unwrap().parameters.given()["Serial"], "7");
+            let from_javascript = read(json!({ "certificateOwnershipToken": "t", "templateName": "Aether" }));
+            assert_eq!(from_javascript.ok().unwrap().token, "t");
             let no_token = read(json!({ "parameters": {} })).err().unwrap();
             assert_eq!(no_token.code, "InvalidCertificateOwnershipToken");
             assert_eq!(no_token.message, "Certificate ownership token cannot be empty.");
