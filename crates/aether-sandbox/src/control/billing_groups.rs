@@ -84,8 +84,7 @@ fn update(call: &Call<'_>) -> Result<Value, ApiError> {
 
 fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let (name, version) = (call.path("billingGroupName")?, call.parameter("expectedVersion")?);
-    call.change(|tx| tx.delete_billing_group(&name, version))?;
-    Ok(json!({}))
+    call.take_away(|tx| tx.delete_billing_group(&name, version))
 }
 
 fn list(call: &Call<'_>) -> Result<Value, ApiError> {

@@ -8,9 +8,10 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::Control;
-use super::error::ApiError;
+use super::error::{ApiError, Exception};
 use crate::CertificateId;
 use crate::account::{Account, GroupName, Millis, PolicyTarget, Tables, Tx};
 
@@ -56,6 +57,17 @@ impl Call<'_> {
         make: impl FnOnce(&mut Tx<'_>) -> Result<T, crate::account::AccountError>,
     ) -> Result<T, ApiError> {
         Ok(self.account().change(make)?)
+    }
+
+    /// As [`change`](Self::change), for what takes something away: that it is not there is no error.
+    pub(super) fn take_away(
+        &self,
+        take: impl FnOnce(&mut Tx<'_>) -> Result<(), crate::account::AccountError>,
+    ) -> Result<Value, ApiError> {
+        match self.change(take) {
+            Err(refused) if refused.exception != Exception::ResourceNotFound => Err(refused),
+            Ok(()) | Err(_) => Ok(json!({})),
+        }
     }
 
     /// A value of the path.

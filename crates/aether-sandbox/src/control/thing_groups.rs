@@ -101,8 +101,7 @@ fn update(call: &Call<'_>) -> Result<Value, ApiError> {
 
 fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let (name, version) = (call.path("thingGroupName")?, call.parameter("expectedVersion")?);
-    call.change(|tx| tx.delete_group(&name, version))?;
-    Ok(json!({}))
+    call.take_away(|tx| tx.delete_group(&name, version))
 }
 
 /// Whether a group is somewhere below another.

@@ -115,8 +115,7 @@ fn update(call: &Call<'_>) -> Result<Value, ApiError> {
 
 fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let (name, version) = (call.path("thingName")?, call.parameter("expectedVersion")?);
-    call.change(|tx| tx.delete_thing(&name, version))?;
-    Ok(json!({}))
+    call.take_away(|tx| tx.delete_thing(&name, version))
 }
 
 fn list(call: &Call<'_>) -> Result<Value, ApiError> {
