@@ -94,6 +94,7 @@ pub struct Sandbox {
     program: Program,
     directory: PathBuf,
     port: u16,
+    control_url: String,
 }
 
 impl Sandbox {
@@ -118,12 +119,15 @@ impl Sandbox {
     #[track_caller]
     pub fn up_at(directory: impl Into<PathBuf>, port: u16) -> Self {
         let directory = directory.into();
-        let mut command = aether(["sandbox", "up", "--json", "--listen", &format!("127.0.0.1:{port}"), "--dir"]);
+        let listen = format!("127.0.0.1:{port}");
+        let mut command = aether(["sandbox", "up", "--json", "--listen", &listen, "--control", "127.0.0.1:0", "--dir"]);
         let program = Program::start(command.arg(&directory));
         let stage = program.wait_for_stage("sandbox-listening", START);
         let address = stage["detail"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
         let port = address.unwrap_or_else(|| panic!("no address in {stage}")).port();
-        Self { program, directory, port }
+        let control_url =
+            program.wait_for_stage("control-listening", START)["detail"].as_str().unwrap_or_default().to_owned();
+        Self { program, directory, port, control_url }
     }
 
     /// The running program.
@@ -142,6 +146,12 @@ impl Sandbox {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where `aws` and boto3 find its control plane: what `endpoint_url` is set to.
+    #[must_use]
+    pub fn control_url(&self) -> &str {
+        &self.control_url
     }
 
     /// The root its server certificate stands under.

@@ -81,6 +81,18 @@ pub fn mosquitto<A: AsRef<OsStr>>(
     command
 }
 
+/// Runs `openssl` with these arguments, separated by blanks, in `folder`.
+///
+/// # Panics
+///
+/// When it fails, or as [`program`].
+#[track_caller]
+pub fn openssl(folder: &Path, arguments: &str) {
+    let made = program("openssl").args(arguments.split(' ')).current_dir(folder).output();
+    let made = made.unwrap_or_else(|error| panic!("could not start openssl: {error}"));
+    assert!(made.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&made.stderr));
+}
+
 /// Python with asyncua, running one of the scripts in `tests/witness`.
 ///
 /// The interpreter is the one in `AETHER_WITNESS_PYTHON`, which the gate sets; without it, the one the gate
@@ -106,6 +118,18 @@ pub fn python(script: &str) -> Command {
 #[track_caller]
 pub fn aws_python(script: &str) -> Command {
     python_in("AETHER_WITNESS_AWS_PYTHON", "witness-aws-venv", script)
+}
+
+/// The folder that has `aws`, the command line.
+///
+/// # Panics
+///
+/// As [`aws_python`].
+#[must_use]
+#[track_caller]
+pub fn aws_folder() -> PathBuf {
+    let python = interpreter("AETHER_WITNESS_AWS_PYTHON", "witness-aws-venv");
+    python.parent().expect("an interpreter lies in a folder").to_owned()
 }
 
 #[track_caller]

@@ -18,4 +18,6 @@
 pub mod program;
 
 pub mod aether;
+pub mod boto3;
 pub mod foreign;
+pub mod shell;

@@ -318,10 +318,20 @@ def provision(arguments):
 def live(arguments, thing, certificate, key):
     link, facts = connected(arguments, thing, certificate, key, arguments.within)
     tell("connected", **facts)
+    if arguments.stop_after == "connected":
+        link.close()
+        try:
+            connected(arguments, "another-thing", certificate, key, 0.0)
+            tell("other-name", refused=False)
+        except Exception as error:
+            tell("other-name", refused=True, error=str(error), reason=getattr(error, "reason", None))
+        return
     tell("subscribed", filter=f"{thing}/commands", **link.subscribe(f"{thing}/commands"))
     tell("published", topic=thing, **link.publish(thing, json.dumps({"temperature": 25.5})))
     tell("received", **link.messages.get(timeout=link.within))
     link.close()
+    if arguments.stop_after == "received":
+        return
 
     # On links of their own: with MQTT 3.1.1 each ends with a hang-up.
     for step, act in (
@@ -360,12 +370,16 @@ def main():
     parser.add_argument("--csr", help="ask for a certificate for this request rather than for a key")
     parser.add_argument("--csr-key", help="the request's private key")
     parser.add_argument("--out", required=True, help="folder for the new certificate and key")
+    parser.add_argument(
+        "--stop-after", choices=["registered", "connected", "received"], help="end a life that has less to it"
+    )
     parser.add_argument("--until-cut-off", action="store_true", help="stay until disconnected, then come back")
     parser.add_argument("--within", default=30.0, type=float, help="longest wait for one thing, in seconds")
     arguments = parser.parse_args()
     try:
         identity = provision(arguments)
-        live(arguments, *identity)
+        if arguments.stop_after != "registered":
+            live(arguments, *identity)
         if arguments.until_cut_off:
             until_cut_off(arguments, *identity)
     except Exception as error:

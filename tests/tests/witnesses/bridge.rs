@@ -97,7 +97,7 @@ fn sandbox_with_a_bridge_identity(folder: &Path) -> Sandbox {
 }
 
 /// A subscriber at the sandbox of all that may come out of the bridge.
-fn sandbox_subscriber(sandbox: &Sandbox) -> Program {
+pub(crate) fn sandbox_subscriber(sandbox: &Sandbox) -> Program {
     let arguments = ["-i", "witness-observer", "-t", "#", "-F", "GOT %t %p"];
     let mut command =
         foreign::mosquitto("mosquitto_sub", foreign::Mqtt::V3_1_1, sandbox, &sandbox.observer(), arguments);
@@ -107,14 +107,14 @@ fn sandbox_subscriber(sandbox: &Sandbox) -> Program {
 }
 
 /// A Mosquitto broker of one gateway.
-struct LocalBroker {
+pub(crate) struct LocalBroker {
     port: String,
     _program: Program,
 }
 
 impl LocalBroker {
     /// Starts it with the article's configuration, and waits until it and its bridge are connected.
-    fn bridged(folder: &Path, sandbox: &Sandbox, identity: &Identity) -> Self {
+    pub(crate) fn bridged(folder: &Path, sandbox: &Sandbox, identity: &Identity) -> Self {
         let port = free_port().to_string();
         let included = folder.join("conf.d");
         let filled_in = BRIDGE_CONF
@@ -140,6 +140,11 @@ impl LocalBroker {
         Self { port, _program: program }
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> &str {
+        &self.port
+    }
+
     /// The article's way to publish at the local broker.
     fn publish(&self, topic: &str, message: &str) {
         let mut publisher = self.client("mosquitto_pub");
@@ -148,7 +153,7 @@ impl LocalBroker {
         assert!(publisher.wait_for_exit(SOON).success(), "{}", publisher.printed());
     }
 
-    fn subscriber(&self) -> Program {
+    pub(crate) fn subscriber(&self) -> Program {
         let mut command = foreign::program("stdbuf");
         command.args(["-oL", "mosquitto_sub", "-h", "localhost", "-p", &self.port, "-q", "1"]);
         command.args(["-d", "-t", "#", "-F", "GOT %t %p"]);

@@ -142,25 +142,32 @@ fn mosquitto_pub_with_the_claim_certificate_is_hung_up_on_at_the_thing_topic() {
 }
 
 #[test]
-fn the_command_that_the_help_of_the_sandbox_shows_works_as_printed() {
+fn the_commands_that_the_sandbox_prints_at_its_start_work_as_printed() {
     let folder = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::up(folder.path().join("sandbox"));
-    let mut help = Program::start(&mut aether(["sandbox", "up", "--help"]));
-    assert!(help.wait_for_exit(SOON).success());
-    let help = help.lines(Stream::Out).join("\n");
-    let command = &help[help.find("mosquitto_sub").unwrap()..];
-    let command = command[..command.find("\n\n").unwrap_or(command.len())].trim_end();
-    assert!(command.contains("-p 8883") && command.ends_with("'#'"), "{command}");
+    let directory = folder.path().join("sandbox");
+    let mut up = aether(["sandbox", "up", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--dir"]);
+    let up = Program::start(up.arg(&directory));
+    up.wait_for_line("the last of what it prints", SOON, |line| line.contains("prints its link"));
+    let printed = up.lines(Stream::Out);
+    let begins_with = |word: &str| printed.iter().position(|line| line.trim_start().starts_with(word)).unwrap();
 
+    // Two lines, of which the first ends with a backslash.
+    let subscribe = printed[begins_with("mosquitto_sub")..][..2].join("\n");
     drop(foreign::program("mosquitto_sub"));
-    // The port is the only thing that is another one here.
-    let command =
-        command.replace("8883", &sandbox.port().to_string()).replace("mosquitto_sub", "exec stdbuf -oL mosquitto_sub");
-    let subscriber = Program::start(Command::new("sh").args(["-c", &command]).current_dir(folder.path()));
-    let subscribed = |d: &Value| d["event"] == "subscribe" && d["decision"] == "allowed";
-    subscriber.wait_until("its subscription", SOON, || sandbox.decisions().iter().find(|d| subscribed(d)).map(|_| ()));
-    let _running = Gateway::new(folder.path().join("gateway"), &sandbox).run();
-    subscriber.wait_for_line("an event", SOON, |line| line.starts_with("aether-P3-00017 {\"sigil_id\""));
+    let subscribe = subscribe.replace("mosquitto_sub", "exec stdbuf -oL mosquitto_sub -d");
+    let subscriber = Program::start(Command::new("sh").args(["-c", &subscribe]));
+    subscriber.wait_for_line("SUBACK", SOON, |line| line.contains("received SUBACK"));
+
+    let exports: Vec<&str> =
+        printed.iter().map(|line| line.trim()).filter(|line| line.starts_with("export ")).collect();
+    assert_eq!(exports.len(), 2, "{printed:?}");
+    let script = format!("{}\naws iot-data publish --topic press/1 --payload on", exports.join("\n"));
+    let path = std::env::join_paths(std::iter::once(foreign::aws_folder()).chain(["/usr/bin".into(), "/bin".into()]));
+    let mut publisher = Command::new("sh");
+    publisher.args(["-c", &script]).env_clear().env("PATH", path.unwrap()).env("HOME", folder.path());
+    let published = publisher.output().unwrap();
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    subscriber.wait_for_line("the message", SOON, |line| line == "press/1 on");
 }
 
 #[test]

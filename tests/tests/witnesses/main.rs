@@ -4,6 +4,11 @@
 //!  gateway   asyncua at the OPC UA server; mosquitto and openssl at the sandbox a gateway provisions with
 //!  device    devices built with the AWS IoT Device SDKs and with mosquitto's clients, at the sandbox
 //!  bridge    a Mosquitto broker that bridges to the sandbox
+//!  control_plane, seed_commands
+//!            boto3 and the aws command line at the control plane of the sandbox
+//!  seed_documents
+//!            the policies and templates of the seed documents, and a device that lives with them
+//!  web_page  Chromium at the web page of the sandbox
 //! ```
 //!
 //! Run by `cargo xtask witness` and by the gate, both of which install those programs first. One that is
@@ -14,5 +19,9 @@
 mod support;
 
 mod bridge;
+mod control_plane;
 mod device;
 mod gateway;
+mod seed_commands;
+mod seed_documents;
+mod web_page;

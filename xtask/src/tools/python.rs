@@ -26,7 +26,7 @@ pub(crate) const OPC_UA: Environment =
 pub(crate) const AWS: Environment = Environment {
     requirements: "tests/witness/requirements-aws.txt",
     folder: "witness-aws-venv",
-    modules: "awsiot, awscrt.mqtt5, boto3, awscli",
+    modules: "awsiot, awscrt.mqtt5, AWSIoTPythonSDK, boto3, awscli",
 };
 
 /// Written last into the environment: the requirements it was made for.
