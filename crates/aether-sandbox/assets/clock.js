@@ -1,7 +1,7 @@
 // The sandbox's clock, its counts, and the way back to an empty registry.
 
 import { post } from "./api.js";
-import { ask, clockTime, el, heading, notice, replace, span, table } from "./dom.js";
+import { ask, clockTime, el, heading, notice, replace, span } from "./dom.js";
 
 const STEPS = [["1 min", 60], ["5 min", 300], ["1 h", 3600], ["1 day", 86400], ["30 days", 2592000]];
 
@@ -44,11 +44,11 @@ export function open(holder, { follow, act }) {
   const load = follow("/status", (status) => {
     now.textContent = `${clockTime(status.now, true)}Z`;
     ahead.textContent = status.clock_ahead_s > 0 ? `${span(status.clock_ahead_s)} ahead of the system` : "the system's time";
-    const line = (word, value) => el("tr", {}, el("td", {}, word), el("td", { class: "mono" }, String(value)));
-    replace(counts, table("Facts", ["What", "Value"], [
+    const line = (word, value) => [el("dt", {}, word), el("dd", { class: "mono" }, String(value))];
+    replace(counts, el("div", { class: "panel" }, el("dl", { class: "known" }, [
       line("MQTT over TLS", status.mqtt), line("HTTP", status.http), line("directory", status.dir), line("version", status.version),
       line("running for", span(status.uptime_s)), line("template", status.template),
       ...Object.entries(status.counts).map(([word, count]) => line(word.replaceAll("_", " "), count)),
-    ], ""));
+    ].flat())));
   });
 }

@@ -15,7 +15,7 @@ export function open(holder, { act }) {
       el("label", { class: "grow" }, "Client id", client), el("label", {}, "Action", action),
       el("label", { class: "grow" }, "Client id, topic, filter or ARN", resource), el("label", { class: "grow" }, "Certificate id", certificate),
       el("button", { class: "primary", "data-testid": "explain-ask" }, "Explain")));
-  const answer = el("div", { "data-testid": "explain-answer", role: "status" });
+  const answer = el("div", { class: "panels", "data-testid": "explain-answer", role: "status" });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const question = { client_id: client.value, action: action.value, resource: resource.value };
@@ -36,6 +36,8 @@ function verdict(explained) {
       el("h2", {}, el("span", { class: "mono" }, explained.action), " on ", el("span", { class: "mono" }, explained.resource)),
       pill(explained.allowed ? "allowed" : "denied", "explain-word")),
     el("p", { "data-testid": "explain-why" }, why),
+    explained.certificateStatus === "ACTIVE" ? null : el("p", { class: "fault", "data-testid": "explain-status" },
+      `The certificate is ${explained.certificateStatus}: whatever its policies say, it does not get in.`),
     el("p", { class: "quiet" }, "Certificate ", short(explained.certificateId), ` is ${explained.certificateStatus}; `,
       explained.thing === null ? "no Thing belongs to the connection" : `Thing ${explained.thing}`,
       explained.connected ? "; connected now" : "; not connected"));
