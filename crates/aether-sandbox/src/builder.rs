@@ -317,6 +317,7 @@ impl SandboxBuilder {
         });
         broker.tasks.spawn(broker::listen(Arc::clone(&broker), listener));
         let control_address = control.as_ref().map(|(_, address)| *address);
+        ControlFile::clear(&files);
         let mut control_file = None;
         if let Some((listener, control_address)) = control {
             let token = AdminToken::random().map_err(StartError::io("make a token for", files.control()))?;

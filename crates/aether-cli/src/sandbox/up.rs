@@ -108,8 +108,10 @@ fn say_what_to_paste(printer: &Printer, sandbox: &Sandbox) {
     let Some(url) = sandbox.control_url() else { return };
     printer.note("  aws iot … and boto3 (any credentials will do):");
     printer.note(&format!("    export AWS_ENDPOINT_URL_IOT={url} AWS_ENDPOINT_URL_IOT_DATA_PLANE={url}"));
-    printer
-        .note(&format!("    export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION={}", sandbox.region()));
+    printer.note(&format!(
+        "    export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION={}",
+        sandbox.region()
+    ));
     printer.note("  the page:");
     // Output that is kept somewhere is no place for the token.
     match (std::io::stdout().is_terminal(), Client::find(files.dir())) {

@@ -35,6 +35,12 @@ impl ControlFile {
         write_atomic(&path, format!("{text:#}\n").as_bytes(), Access::Owner)?;
         Ok(Self(path))
     }
+
+    /// Removes one that a killed sandbox has left behind. Only whoever holds the directory's lock may.
+    pub(crate) fn clear(files: &Files) {
+        // Most often there is none.
+        let _ = std::fs::remove_file(files.control());
+    }
 }
 
 impl Drop for ControlFile {
@@ -61,6 +67,9 @@ mod tests {
         assert_eq!(found["token"], token.reveal());
         assert_eq!(std::fs::metadata(files.control()).unwrap().permissions().mode() & 0o777, 0o600);
         drop(file);
+        assert!(!files.control().exists());
+        std::mem::forget(ControlFile::write(&files, ([127, 0, 0, 1], 8080).into(), &token).unwrap());
+        ControlFile::clear(&files);
         assert!(!files.control().exists());
     }
 }
