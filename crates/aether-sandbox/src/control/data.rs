@@ -11,7 +11,7 @@ use super::error::{ApiError, Exception};
 use super::paging::{Style, page};
 use super::route::{Route, route};
 use crate::account::Millis;
-use crate::broker::{Message, Qos};
+use crate::broker::{Message, PublishError, Qos};
 
 pub(super) const ROUTES: &[Route] = &[
     route("Publish", "POST", "/topics/{topic}", publish),
@@ -44,8 +44,11 @@ fn publish(call: &Call<'_>) -> Result<Value, ApiError> {
     }
     let retain = call.flag("retain")?;
     let published = call.control.broker.publish_as_service(&topic, call.body.clone(), qos, retain);
-    published.map_err(ApiError::invalid)?;
-    Ok(Value::Null)
+    match published {
+        Ok(_) => Ok(Value::Null),
+        Err(fast @ PublishError::NotRetained) => Err(ApiError::new(Exception::Throttling, fast)),
+        Err(wrong) => Err(ApiError::invalid(wrong)),
+    }
 }
 
 fn get_retained(call: &Call<'_>) -> Result<Value, ApiError> {

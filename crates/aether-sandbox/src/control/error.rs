@@ -29,6 +29,7 @@ pub(super) enum Exception {
     ResourceAlreadyExists,
     ResourceNotFound,
     ResourceRegistrationFailure,
+    Throttling,
     UnknownOperation,
     VersionConflict,
     VersionsLimitExceeded,
@@ -55,6 +56,8 @@ impl Exception {
             Self::ResourceAlreadyExists => ("ResourceAlreadyExistsException", StatusCode::CONFLICT),
             Self::ResourceNotFound => ("ResourceNotFoundException", StatusCode::NOT_FOUND),
             Self::ResourceRegistrationFailure => ("ResourceRegistrationFailureException", StatusCode::BAD_REQUEST),
+            // The data plane's; of the other operations none is throttled here.
+            Self::Throttling => ("ThrottlingException", StatusCode::TOO_MANY_REQUESTS),
             Self::UnknownOperation => ("UnknownOperationException", StatusCode::NOT_FOUND),
             Self::VersionConflict => ("VersionConflictException", StatusCode::CONFLICT),
             Self::VersionsLimitExceeded => ("VersionsLimitExceededException", StatusCode::CONFLICT),
