@@ -53,6 +53,13 @@ fn the_page_shows_things_and_messages_and_its_button_cuts_a_device_off() {
     assert_eq!(decisions["allowed"], 0, "{decisions}");
     assert!(!decisions["rows"].as_array().unwrap().is_empty(), "{decisions}");
     assert_eq!(page.step("explained")["word"], "denied");
+    let _faulty = page.step("faulty");
+    let mut unlucky = publish(&sandbox, &sandbox.claim(), "unlucky", "$aws/certificates/create/json", "{}");
+    assert!(!unlucky.wait_for_exit(SOON).success(), "{}", unlucky.printed());
+    let _fired = page.step("fault-fired");
+    let _faultless = page.step("faultless");
+    let mut lucky = publish(&sandbox, &sandbox.claim(), "lucky", "$aws/certificates/create/json", "{}");
+    assert!(lucky.wait_for_exit(SOON).success(), "{}", lucky.printed());
     for view in ["policies", "sessions", "clock"] {
         assert_ne!(page.step(&format!("view-{view}"))["heading"], "");
     }
@@ -70,6 +77,7 @@ fn open_page(sandbox: &Sandbox, thing: &str, certificate: &str, folder: &std::pa
     script.args(["--url", sandbox.control_url(), "--token", control["token"].as_str().unwrap()]);
     script.args(["--mqtt", &sandbox.port().to_string(), "--thing", thing, "--certificate", certificate]);
     script.args(["--filter", "press/#", "--topic", "press/2", "--denied", "another-thing"]);
+    script.args(["--faults", r#"[{"step": "connect", "match": {"client_id": "unlucky"}, "action": "disconnect"}]"#]);
     if let Some(screenshots) = std::env::var_os("AETHER_WITNESS_SCREENSHOTS") {
         script.arg("--screenshots").arg(screenshots);
     }

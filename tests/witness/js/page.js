@@ -1,9 +1,9 @@
 // A person at the sandbox's web page: Chromium, driven by playwright-core.
 //
 // Opens the page without its token and with it, looks at Things and certificates, watches a topic filter and
-// publishes, deactivates a certificate by its button, and reads the decision log. Each step that is done is one
+// publishes, deactivates a certificate by its button, reads the decision log, and makes faults. Each step that is done is one
 // line of JSON on standard output, `{"step": NAME, …}`, with what the page showed; the test that started it judges.
-// The message that `watching` waits for has to be published from elsewhere.
+// The message after `watching` has to be published from elsewhere, and the fault after `faulty` met.
 
 'use strict';
 
@@ -104,6 +104,18 @@ async function walk(page, options) {
   });
   await shot(page, options, 'explain');
 
+  await page.getByTestId('nav-faults').click();
+  await page.getByTestId('faults-editor').fill(options.faults);
+  await page.getByTestId('faults-apply').click();
+  await page.getByTestId('fault-row').waitFor();
+  tell('faulty', { rows: await texts(page.getByTestId('fault-row')) });
+  await page.getByTestId('fault-fired').filter({ hasText: /[1-9]/ }).waitFor();
+  tell('fault-fired', { rows: await texts(page.getByTestId('fault-row')) });
+  await shot(page, options, 'faults');
+  await page.getByTestId('faults-clear').click();
+  await page.getByTestId('fault-row').waitFor({ state: 'detached' });
+  tell('faultless', {});
+
   for (const view of ['policies', 'sessions', 'clock']) {
     await page.getByTestId(`nav-${view}`).click();
     const heading = page.locator('main').getByRole('heading', { level: 1, name: new RegExp(view, 'i') });
@@ -123,7 +135,7 @@ async function main() {
   const { values } = util.parseArgs({
     options: {
       chromium: text, profile: text, url: text, token: text, mqtt: text, thing: text, certificate: text, filter: text,
-      topic: text, denied: text, screenshots: text,
+      topic: text, denied: text, faults: text, screenshots: text,
     },
   });
   // A new profile, and nothing that looks for the network: it is closed where the gate runs.
