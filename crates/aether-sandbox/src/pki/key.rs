@@ -1,14 +1,22 @@
 //! Key pairs for devices.
 
+use std::num::NonZeroU32;
+
+use crypto_bigint::U1024;
+use crypto_primes::hazmat::SmallFactorsSieve;
+use crypto_primes::{Flavor, is_prime};
 use rcgen::{KeyPair, PublicKeyData, SubjectPublicKeyInfo};
-use ring::rand::{SecureRandom, SystemRandom};
-use rsa::RsaPrivateKey;
 use rsa::pkcs1::{EncodeRsaPrivateKey, LineEnding};
 use rsa::pkcs8::EncodePublicKey;
-use rsa::rand_core::{self, CryptoRng, RngCore};
+use rsa::{BigUint, RsaPrivateKey};
 
-use crate::KeyKind;
 use crate::error::Cause;
+use crate::{KeyKind, random};
+
+/// Bits of each of the two primes of an RSA key.
+const PRIME_BITS: NonZeroU32 = NonZeroU32::new(1024).expect("1024 is not zero");
+/// The public exponent of AWS's keys, and of nearly all others.
+const EXPONENT: u32 = 65537;
 
 /// A key pair made for a device; leaves the sandbox once and is not kept.
 pub(crate) struct DeviceKey {
@@ -24,7 +32,8 @@ pub(crate) struct DeviceKey {
 pub(crate) struct KeyKindError(#[source] Cause);
 
 impl DeviceKey {
-    /// Makes a key pair. RSA takes up to seconds: call it where blocking is allowed.
+    /// Makes a key pair. RSA takes long, 50 ms of processor time on average: call it where blocking
+    /// is allowed.
     pub(crate) fn generate(kind: KeyKind) -> Result<Self, KeyKindError> {
         match kind {
             KeyKind::Rsa2048 => Self::rsa(),
@@ -34,7 +43,8 @@ impl DeviceKey {
     }
 
     fn rsa() -> Result<Self, Cause> {
-        let key = RsaPrivateKey::new(&mut SystemRng(SystemRandom::new()), 2048)?;
+        // `RsaPrivateKey::new` of the `rsa` crate looks for primes four times as long.
+        let key = RsaPrivateKey::from_primes(vec![prime()?, prime()?], EXPONENT.into())?;
         let spki = key.to_public_key().to_public_key_der()?;
         Ok(Self {
             private_pem: key.to_pkcs1_pem(LineEnding::LF)?.to_string(),
@@ -49,37 +59,40 @@ impl DeviceKey {
     }
 }
 
-/// The operating system's generator, in the shape the `rsa` crate asks for.
-struct SystemRng(SystemRandom);
-
-impl RngCore for SystemRng {
-    fn next_u32(&mut self) -> u32 {
-        let mut bytes = [0; 4];
-        self.fill_bytes(&mut bytes);
-        u32::from_le_bytes(bytes)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill_bytes(&mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    fn fill_bytes(&mut self, dest: &mut [u8]) {
-        // The trait has no error here, and a system without randomness must not go on.
-        self.try_fill_bytes(dest).expect("the operating system gives random bytes");
-    }
-
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.0.fill(dest).map_err(|cause| rand_core::Error::new(Cause::from(cause.to_string())))
+/// A random prime that fits the exponent: the first one from a random place on. Its two highest bits
+/// are set, so that the product of two has all its bits.
+fn prime() -> Result<BigUint, Cause> {
+    loop {
+        let mut start = random::bytes::<128>()?;
+        start[0] |= 0b1100_0000;
+        let candidates = SmallFactorsSieve::new(U1024::from_be_slice(&start), PRIME_BITS, false)
+            .map_err(|cause| cause.to_string())?;
+        let primes = candidates.filter(|candidate| is_prime(Flavor::Any, candidate));
+        let mut primes = primes.map(|prime| BigUint::from_bytes_be(prime.to_be_bytes().as_ref()));
+        // None is left only if the place was at the very end.
+        if let Some(prime) = primes.find(|prime| prime % EXPONENT != BigUint::from(1_u32)) {
+            return Ok(prime);
+        }
     }
 }
 
-impl CryptoRng for SystemRng {}
-
 #[cfg(test)]
 mod tests {
+    use rsa::pkcs1::DecodeRsaPrivateKey as _;
+    use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
+
     use super::*;
+
+    #[test]
+    fn an_rsa_key_is_valid_has_2048_bits_and_shares_no_prime_with_another() {
+        let keys = [DeviceKey::rsa().unwrap(), DeviceKey::rsa().unwrap()];
+        let [one, two] = keys.map(|key| RsaPrivateKey::from_pkcs1_pem(&key.private_pem).unwrap());
+        for key in [&one, &two] {
+            key.validate().unwrap();
+            assert_eq!((key.n().bits(), key.e().clone()), (2048, BigUint::from(EXPONENT)));
+        }
+        assert!(one.primes().iter().all(|prime| !two.primes().contains(prime)));
+    }
 
     #[test]
     fn rsa_keys_come_as_aws_writes_them_and_ec_keys_as_pkcs8() {
