@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
 use tokio::task::spawn_blocking;
@@ -14,6 +15,9 @@ use super::{AuditDecision, AuditRecord, AuditStream};
 
 /// Most bytes that wait for a slow disk before records are left out of the file.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
+
+/// Time for decisions to gather before they are written together.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Where connections put their decisions.
 #[derive(Clone, Debug)]
@@ -131,8 +135,12 @@ impl AuditWriter {
     /// Runs until `stop`, and then writes what is left.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
+            let gathered = async {
+                self.waiting.wake.notified().await;
+                tokio::time::sleep(GATHER).await;
+            };
             let stopping = tokio::select! {
-                () = self.waiting.wake.notified() => false,
+                () = gathered => false,
                 () = stop.cancelled() => true,
             };
             self = match spawn_blocking(move || self.drain()).await {

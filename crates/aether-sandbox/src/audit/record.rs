@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::{CertificateId, CertificateKind};
 
@@ -52,31 +52,62 @@ impl AuditRecord {
     /// the policy), `statement` (index in it, from 0), `sid`, `reason`, `operation`, `resource`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut line = Map::new();
-        let at = DateTime::<Utc>::from(self.at).to_rfc3339_opts(SecondsFormat::Micros, true);
-        line.insert("at".into(), json!(at));
-        line.insert("event".into(), json!(self.event.as_str()));
-        line.insert("decision".into(), json!(self.decision.as_str()));
-        line.insert("connection".into(), json!(self.connection));
-        let mut known = |key: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                line.insert(key.into(), value);
-            }
+        let by = self.decided_by.as_ref();
+        let line = Line {
+            at: DateTime::<Utc>::from(self.at).to_rfc3339_opts(SecondsFormat::Micros, true),
+            event: self.event.as_str(),
+            decision: self.decision.as_str(),
+            connection: self.connection,
+            peer: self.peer,
+            client_id: self.client_id.as_deref(),
+            certificate_id: self.certificate_id.as_ref().map(CertificateId::as_str),
+            certificate_kind: self.certificate_kind.map(CertificateKind::as_str),
+            topic: self.topic.as_deref(),
+            policy: by.map(|by| by.policy.as_str()),
+            version: by.and_then(|by| by.version),
+            statement: by.map(|by| by.statement),
+            sid: by.and_then(|by| by.sid.as_deref()),
+            reason: self.reason.as_deref(),
+            operation: self.operation.as_deref(),
+            resource: self.resource.as_deref(),
         };
-        known("peer", self.peer.map(|peer| json!(peer.to_string())));
-        known("client_id", self.client_id.as_ref().map(|id| json!(id)));
-        known("certificate_id", self.certificate_id.as_ref().map(|id| json!(id.as_str())));
-        known("certificate_kind", self.certificate_kind.map(|kind| json!(kind.as_str())));
-        known("topic", self.topic.as_ref().map(|topic| json!(topic)));
-        known("policy", self.decided_by.as_ref().map(|by| json!(by.policy)));
-        known("version", self.decided_by.as_ref().and_then(|by| by.version).map(|version| json!(version)));
-        known("statement", self.decided_by.as_ref().map(|by| json!(by.statement)));
-        known("sid", self.decided_by.as_ref().and_then(|by| by.sid.as_ref()).map(|sid| json!(sid)));
-        known("reason", self.reason.as_ref().map(|reason| json!(reason)));
-        known("operation", self.operation.as_ref().map(|operation| json!(operation)));
-        known("resource", self.resource.as_ref().map(|resource| json!(resource)));
-        Value::Object(line).to_string()
+        // Text and numbers always have a JSON form.
+        serde_json::to_string(&line).unwrap_or_default()
     }
+}
+
+/// A record as it is written. A map of values in between would cost the broker more than all else it
+/// does for a message.
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    event: &'static str,
+    decision: &'static str,
+    connection: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
 }
 
 /// What a decision was about.
