@@ -34,7 +34,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         "unpaced" => Limits::unpaced(),
         other => bail!("--limits: expected aws or unpaced, found `{other}`"),
     };
-    let builder = Sandbox::builder(dir).listen(SocketAddr::from(([127, 0, 0, 1], 0))).device_keys(keys).limits(limits);
+    let builder =
+        Sandbox::builder().dir(dir).listen(SocketAddr::from(([127, 0, 0, 1], 0))).device_keys(keys).limits(limits);
     let sandbox = builder.start().await?;
     Output::new(false).say(&format!("{}\n", sandbox.local_addr()));
     // The end of the input is the word to stop, whatever came before it.

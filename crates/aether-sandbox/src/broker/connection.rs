@@ -18,7 +18,7 @@ use super::codec::{Codec, reason_of};
 use super::ending::{EndReason, Fault};
 use super::faulty::SILENCE;
 use super::handshake::handshake;
-use super::limits::{DRAIN_TIMEOUT, PACKET_ROOM, WRITE_TIMEOUT};
+use super::limits::{BUSY_READ, DRAIN_TIMEOUT, IDLE_READ, PACKET_ROOM, WRITE_TIMEOUT};
 use super::message::{Message, Qos};
 use super::packet::{Accept, Outgoing, Version, Will};
 use super::session::Session;
@@ -52,7 +52,7 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
     };
     let Some((mut stream, identity)) = handshake else { return };
     witness.identity = Some(identity.clone());
-    let mut buffer = BytesMut::with_capacity(1024);
+    let mut buffer = BytesMut::with_capacity(IDLE_READ);
     let mut version = None;
     let connect = tokio::select! {
         () = stop.cancelled() => return,
@@ -195,6 +195,7 @@ async fn read_in(
     silence: Duration,
 ) -> Fault {
     let mut heard = Instant::now();
+    let mut busy = false;
     loop {
         loop {
             match codec.decode(buffer) {
@@ -208,6 +209,9 @@ async fn read_in(
                 Err(error) => return Fault::client(reason_of(&error), error.to_string()),
             }
         }
+        session.wait_for_room().await;
+        make_room(buffer, busy);
+        let room = buffer.capacity() - buffer.len();
         let bytes = tokio::select! {
             () = session.client().stopped() => return Fault::new(EndReason::ShutDown, "cut"),
             bytes = timeout_at(heard + silence, read.read_buf(buffer)) => bytes,
@@ -215,6 +219,7 @@ async fn read_in(
         match bytes {
             Ok(Ok(0)) => return Fault::new(EndReason::ConnectionLost, "closed by the client"),
             Ok(Ok(bytes)) => {
+                busy = bytes >= room.min(IDLE_READ);
                 let wait = session.client().wire.throttle.charge(bytes);
                 if !wait.is_zero() {
                     tokio::select! {
@@ -231,6 +236,18 @@ async fn read_in(
             Ok(Err(error)) => return Fault::new(EndReason::ConnectionLost, error.to_string()),
             Err(_) => return Fault::new(EndReason::KeepAliveTimeout, "nothing heard"),
         }
+    }
+}
+
+/// A client that fills what it is given to fill is read from in large pieces; one that has little to
+/// say keeps little memory.
+fn make_room(buffer: &mut BytesMut, busy: bool) {
+    if busy {
+        buffer.reserve(BUSY_READ);
+    } else if buffer.is_empty() && buffer.capacity() > IDLE_READ {
+        *buffer = BytesMut::with_capacity(IDLE_READ);
+    } else {
+        buffer.reserve(1);
     }
 }
 
@@ -317,7 +334,7 @@ fn publish_will(broker: &Broker, client: &Client, will: &Will) {
         connection: client.connection(),
     };
     match broker.publish(message, Some(&client.id)) {
-        Ok(()) => client.witness.allowed(AuditEvent::Publish, &will.topic, verdict.decided_by),
+        Ok(_) => client.witness.allowed(AuditEvent::Publish, &will.topic, verdict.decided_by),
         Err(refused) => client.witness.denied(AuditEvent::Publish, Some(&will.topic), None, refused.reason()),
     }
 }

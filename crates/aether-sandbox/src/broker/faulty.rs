@@ -120,18 +120,20 @@ pub(super) async fn handle(broker: &Broker, session: &Session, packet: Incoming)
     session.handle(packet)
 }
 
-/// Delivers a message, unless the script has something else in mind.
-pub(super) fn deliver(broker: &Broker, to: &Arc<Subscriber>, message: &Arc<Message>, how: How) {
+/// Delivers a message, unless the script has something else in mind. `true` if the receiver's
+/// mailbox is crowded now.
+pub(super) fn deliver(broker: &Broker, to: &Arc<Subscriber>, message: &Arc<Message>, how: How) -> bool {
     let client = to.client();
     let flow = client.as_ref().and_then(|client| broker.faults.hit(Step::Deliver, about(client, &[&message.topic])));
     let limits = &broker.limits;
     match flow {
-        Some(Flow::Drop) => return,
-        Some(Flow::Duplicate) => to.deliver(message, how, limits),
+        Some(Flow::Drop) => return false,
+        Some(Flow::Duplicate) => {
+            to.deliver(message, how, limits);
+        }
         Some(Flow::Corrupt(spoiling)) => {
             let message = Message { payload: spoiling.spoil(&message.payload), ..Message::clone(message) };
-            to.deliver(&Arc::new(message), how, limits);
-            return;
+            return to.deliver(&Arc::new(message), how, limits);
         }
         Some(Flow::Disconnect) => {
             if let Some(client) = client {
@@ -144,12 +146,14 @@ pub(super) fn deliver(broker: &Broker, to: &Arc<Subscriber>, message: &Arc<Messa
             broker.tasks.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = sleep(by) => to.deliver(&message, how, &limits),
+                    () = sleep(by) => {
+                        to.deliver(&message, how, &limits);
+                    }
                 }
             });
-            return;
+            return false;
         }
         Some(Flow::Refuse(_)) | None => {}
     }
-    to.deliver(message, how, limits);
+    to.deliver(message, how, limits)
 }

@@ -179,6 +179,15 @@ pub(super) const MAX_UNSENT: usize = 1024 * 1024;
 pub(super) const MAX_REQUESTS: usize = 4;
 /// Time for the TLS handshake, and again for CONNECT.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes read at once from a client that sent much the last time: a TLS record.
+pub(super) const BUSY_READ: usize = 16 * 1024;
+/// Bytes read at once from any other; as many at once are much.
+pub(super) const IDLE_READ: usize = 1024;
+/// Longest pause of a sender whose messages meet a crowded mailbox: no longer than one between two
+/// messages at AWS's pace.
+pub(super) const CROWD_PAUSE: Duration = Duration::from_millis(10);
+/// Time without a message for a client after which its senders do not wait for it.
+pub(super) const STALLED: Duration = Duration::from_secs(1);
 /// Time for one write to a client.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time for what is already decided to reach a client that is being closed.

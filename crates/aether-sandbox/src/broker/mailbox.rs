@@ -13,9 +13,10 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::limits::Limits;
+use super::limits::{Limits, STALLED};
 use super::message::{Message, Qos};
 use super::packet::{Delivered, Version};
 use super::wire::Wire;
@@ -46,6 +47,8 @@ pub(super) struct Advanced {
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     state: Mutex<State>,
+    /// Told when it is crowded no longer.
+    room: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +63,8 @@ struct State {
     taken_ids: HashSet<NonZeroU16>,
     last_id: u16,
     dropped: u64,
+    /// When a message last went out.
+    moved: Option<Instant>,
     next_stored: Option<Instant>,
 }
 
@@ -98,24 +103,28 @@ impl Mailbox {
 
     /// Puts a message in, or drops and counts it when the mailbox is full. `number` is asked for
     /// only when there is room. Without a connection only QoS 1 is taken.
-    pub(super) fn push(&self, mut entry: Entry, limits: &Limits, number: impl FnOnce() -> u64) {
+    ///
+    /// `true` if the mailbox is [crowded](Self::room) now.
+    pub(super) fn push(&self, mut entry: Entry, limits: &Limits, number: impl FnOnce() -> u64) -> bool {
         let mut state = self.state();
         if state.link.is_none() && entry.qos == Qos::AtMostOnce {
-            return;
+            return false;
         }
         let bytes = state.bytes.saturating_add(entry.message.size());
         if state.queue.len() + state.stored.len() >= limits.queued_messages || bytes > limits.queued_bytes {
             state.dropped = state.dropped.saturating_add(1);
-            return;
+            return state.is_crowded(limits);
         }
         entry.number = number();
         state.bytes = bytes;
         state.queue.push_back(entry);
         let link = state.link.clone();
+        let crowded = state.is_crowded(limits);
         drop(state);
         if let Some(wire) = link {
             wire.wake();
         }
+        crowded
     }
 
     /// Puts in what was on disk.
@@ -154,12 +163,31 @@ impl Mailbox {
         state.retry(wire, limits, now, &mut advanced);
         state.send_stored(wire, limits, now, &may_receive, &mut advanced);
         let most = limits.in_flight.min(wire.capacity.receive_max);
+        let waiting = state.queue.len();
         while wire.has_room() && state.queue.front().is_some_and(|next| state.may_send(next, most)) {
             if let Some(entry) = state.queue.pop_front() {
                 state.send(wire, entry, now, &mut advanced);
             }
         }
+        if state.queue.len() < waiting {
+            state.moved = Some(Instant::now());
+        }
+        let crowded = state.is_crowded(limits);
+        drop(state);
+        if !crowded {
+            self.room.notify_waiters();
+        }
         advanced
+    }
+
+    /// Resolves once no more messages wait than the client will take in a moment. One that takes none
+    /// is not waited for.
+    pub(super) async fn room(&self, limits: &Limits) {
+        // Before the look: what happens in between is told to it.
+        let told = self.room.notified();
+        if self.state().is_crowded(limits) {
+            told.await;
+        }
     }
 
     /// Deliveries dropped because the mailbox was full, or nobody acknowledged them.
@@ -181,6 +209,12 @@ impl Mailbox {
 impl State {
     fn is_linked(&self, wire: &Arc<Wire>) -> bool {
         self.link.as_ref().is_some_and(|link| Arc::ptr_eq(link, wire))
+    }
+
+    /// An eighth leaves room for what the senders still have on the way.
+    fn is_crowded(&self, limits: &Limits) -> bool {
+        let moving = self.moved.is_none_or(|moved| moved.elapsed() < STALLED);
+        self.link.is_some() && moving && self.queue.len() > limits.queued_messages / 8
     }
 
     fn may_send(&self, entry: &Entry, most: u16) -> bool {
@@ -348,6 +382,23 @@ mod tests {
         let (mailbox, _wire) = linked(Version::V3);
         push(&mailbox, 0..1007, Qos::AtLeastOnce);
         assert_eq!((mailbox.dropped(), mailbox.depth()), (7, 1000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowded_mailbox_has_room_once_its_client_takes_messages_or_is_known_to_take_none() {
+        let (mailbox, wire) = linked(Version::V3);
+        let limits = Limits::default();
+        let push = |count: usize| {
+            let pushed = (0..count).map(|_| mailbox.push(entry(0, Qos::AtLeastOnce), &limits, || 0));
+            pushed.filter(|crowded| *crowded).count()
+        };
+        assert_eq!(push(126), 1);
+        let waits = async { tokio::join!(mailbox.room(&limits), async { sent(&mailbox, &wire, &limits).len() }).1 };
+        assert_eq!(waits.await, 100);
+        assert_eq!(push(1000), 901, "also those that do not fit");
+        tokio::time::advance(STALLED).await;
+        assert_eq!(push(1), 0);
+        mailbox.room(&limits).await;
     }
 
     #[tokio::test]

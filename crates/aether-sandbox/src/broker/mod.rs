@@ -59,6 +59,7 @@ use self::presence::Presence;
 use self::retained::{NotRetained, Retained};
 use self::router::Router;
 use self::sessions::SessionStore;
+use self::subscriber::Subscriber;
 use self::tap::Seen;
 pub(crate) use self::tap::{PublishError, SessionInfo, Tap, Tapped};
 pub(crate) use self::tls::ServerTls;
@@ -256,17 +257,21 @@ impl Broker {
     }
 
     /// Keeps a message if it is to be retained, and hands it to taps and subscribers.
-    fn publish(&self, message: Message, client_id: Option<&str>) -> Result<(), NotRetained> {
+    /// Gives a receiver whose mailbox is crowded now.
+    fn publish(&self, message: Message, client_id: Option<&str>) -> Result<Option<Arc<Subscriber>>, NotRetained> {
         if message.retain {
             self.retained.set(&message, &self.limits)?;
         }
         let message = Arc::new(message);
         self.show(&message, client_id);
+        let mut crowded = None;
         // Policies are asked outside the router's lock: they cost more than the look-up.
         for (subscriber, how) in self.router.receivers(&message, self.clock.now()) {
-            faulty::deliver(self, &subscriber, &message, how);
+            if faulty::deliver(self, &subscriber, &message, how) {
+                crowded = Some(subscriber);
+            }
         }
-        Ok(())
+        Ok(crowded)
     }
 
     /// Lets taps see a message.

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::client::Client;
 use super::ending::{EndReason, Fault};
-use super::limits::{MAX_PROPERTIES, MAX_REQUESTS};
+use super::limits::{CROWD_PAUSE, MAX_PROPERTIES, MAX_REQUESTS};
 use super::message::{Message, Qos};
 use super::packet::{Filter, Incoming, Outgoing, Publish, SendRetained, Version, reason};
 use super::sessions::Options;
@@ -40,6 +41,8 @@ struct State {
     unacknowledged: HashSet<NonZeroU16>,
     /// What the client's goodbye changed the session's expiry to.
     goodbye_expiry: Option<Duration>,
+    /// A receiver of what the client has sent, which is behind.
+    crowded: Option<Arc<Subscriber>>,
 }
 
 /// Why a PUBLISH is not carried out.
@@ -70,6 +73,16 @@ impl Session {
 
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Waits a moment for a receiver of what the client has sent, if there is one behind. Not for the
+    /// client itself: what it acknowledges has to be read.
+    pub(super) async fn wait_for_room(&self) {
+        let crowded = self.state().crowded.take();
+        if let Some(receiver) = crowded.filter(|receiver| !Arc::ptr_eq(receiver, &self.subscriber)) {
+            // Whether there is room or not, the client is heard again.
+            let _ = timeout(CROWD_PAUSE, receiver.mailbox.room(&self.broker.limits)).await;
+        }
     }
 
     /// What the client's goodbye changed the session's expiry to.
@@ -244,9 +257,13 @@ impl Session {
                 self.broker.show(&Arc::new(message), Some(&self.client.id));
             }
             (None, None) => {
-                if let Err(refused) = self.broker.publish(message, Some(&self.client.id)) {
-                    note(refused.reason());
-                    return Err(Refused::Discarded);
+                match self.broker.publish(message, Some(&self.client.id)) {
+                    Ok(None) => {}
+                    Ok(crowded) => self.state().crowded = crowded,
+                    Err(refused) => {
+                        note(refused.reason());
+                        return Err(Refused::Discarded);
+                    }
                 }
                 allowed(None, decided_by);
             }

@@ -144,20 +144,21 @@ impl Subscriber {
         life.client.as_ref().map_or(life.left, |client| client.since)
     }
 
-    /// Hands a message to the client, or stores it until it comes back.
-    pub(super) fn deliver(&self, message: &Arc<Message>, how: How, limits: &Limits) {
+    /// Hands a message to the client, or stores it until it comes back. `true` if its mailbox is
+    /// crowded now.
+    pub(super) fn deliver(&self, message: &Arc<Message>, how: How, limits: &Limits) -> bool {
         let (client, kept) = {
             let life = self.life();
             (life.client.clone(), !life.expiry.is_zero())
         };
         if let Some(client) = &client {
             if !client.may_receive(&message.topic) {
-                return;
+                return false;
             }
             if !client.wire.pace.take() {
                 let reason = "discarded: more messages a second than a connection may have";
                 client.witness.denied(AuditEvent::Receive, Some(&message.topic), None, reason);
-                return;
+                return false;
             }
         }
         let qos = how.qos.min(message.qos);
@@ -168,7 +169,7 @@ impl Subscriber {
                 self.store.queued(&self.client_id, KeptEntry { message, qos, retain: how.retain })
             }
             false => 0,
-        });
+        })
     }
 
     /// Takes in a PUBACK.

@@ -121,7 +121,7 @@ impl Broker {
             return Err(PublishError::ReservedTopic);
         }
         let message = Message { retain, ..Message::of_service(topic, payload, qos, self.clock.now()) };
-        self.publish(message, None).map_err(|_: NotRetained| PublishError::NotRetained)
+        self.publish(message, None).map(drop).map_err(|_: NotRetained| PublishError::NotRetained)
     }
 
     /// Ends the connection of a client, as AWS's API does. `false` if it has none.
