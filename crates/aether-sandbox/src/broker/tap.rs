@@ -125,7 +125,6 @@ impl Broker {
     }
 
     /// Ends the connection of a client, as AWS's API does. `false` if it has none.
-    #[allow(dead_code, reason = "an operation of the control plane, which is about to come")]
     pub(crate) fn disconnect(&self, client_id: &str) -> bool {
         let clients = self.router.clients();
         let found = clients.iter().find(|client| client.id == client_id);
@@ -138,7 +137,6 @@ impl Broker {
     }
 
     /// The message retained for exactly this topic.
-    #[allow(dead_code, reason = "an operation of the control plane, which is about to come")]
     pub(crate) fn retained_message(&self, topic: &str) -> Option<Arc<Message>> {
         self.retained.get(topic, self.clock.now())
     }
