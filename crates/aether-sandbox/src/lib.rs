@@ -144,7 +144,6 @@ mod id;
 mod journal;
 mod key;
 mod observer;
-#[allow(dead_code, unused_imports, reason = "the control plane uses the rest")]
 mod pki;
 mod provisioning;
 mod random;
