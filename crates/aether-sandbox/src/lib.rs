@@ -116,10 +116,14 @@
 //!
 //! # Features
 //!
-//! `__fuzz` (off by default) gives the fuzz targets a way in and is no part of the interface.
+//! `__fuzz` and `__bench` (off by default) give fuzz targets and benchmarks a way in and are no part of
+//! the interface.
 //!
 //! Needs a Unix system: file modes are part of what it promises.
 
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+pub mod __bench;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub mod __fuzz;
