@@ -9,6 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
+/// The last second of the year 9999, since 1970: later times have no form in RFC 3339 or X.509.
+const END: Duration = Duration::from_secs(253_402_300_799);
+
 /// A clock shared by all parts of one sandbox. Clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
@@ -21,7 +24,8 @@ impl Clock {
     /// The present time of the sandbox.
     pub(crate) fn now(&self) -> SystemTime {
         let now = SystemTime::now();
-        now.checked_add(self.ahead()).unwrap_or(now)
+        let end = SystemTime::UNIX_EPOCH + END;
+        now.checked_add(self.ahead()).unwrap_or(end).min(end)
     }
 
     /// How far the clock is ahead of the system's.
@@ -29,7 +33,8 @@ impl Clock {
         Duration::from_millis(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Moves the clock forward. It never goes back: what has expired stays so.
+    /// Moves the clock forward, at most to the end of the year 9999. It never goes back: what has
+    /// expired stays so.
     pub(crate) fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         let add = |ahead: u64| Some(ahead.saturating_add(by));
@@ -63,6 +68,6 @@ mod tests {
         let clock = Clock::default();
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);
-        assert!(clock.now() >= SystemTime::UNIX_EPOCH);
+        assert_eq!(clock.now(), SystemTime::UNIX_EPOCH + END);
     }
 }

@@ -146,7 +146,7 @@ impl Sandbox {
 
     /// Moves the sandbox's time forward: tokens, certificates and sessions age by `by` at once.
     ///
-    /// Timeouts of the network are not concerned. Time never goes back.
+    /// Timeouts of the network are not concerned. Time never goes back, and ends with the year 9999.
     pub fn advance(&self, by: Duration) {
         self.account.clock().advance(by);
     }

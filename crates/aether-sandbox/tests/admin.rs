@@ -233,3 +233,17 @@ async fn a_denial_is_explained() {
     assert!(explained["text"].as_str().unwrap().contains("no statement allows it"));
     assert_eq!(explained["statements"].as_array().unwrap().len(), 3);
 }
+
+#[tokio::test]
+async fn the_end_of_time_is_a_date_like_any_other() {
+    let plane = Plane::start().await;
+    plane.sandbox.advance(Duration::MAX);
+    let status = ask(&plane, "GET", "/status", "").await.ok();
+    assert_eq!(status["now"], "9999-12-31T23:59:59.000Z");
+    let moved = ask(&plane, "POST", "/clock", &json!({ "advance_s": 86_400 }).to_string()).await.ok();
+    assert_eq!(moved["now"], status["now"]);
+    ask(&plane, "GET", "/certificates", "").await.ok();
+    plane.post("/keys-and-certificate", json!({})).await.ok();
+    plane.get("/certificates").await.ok();
+    plane.sandbox.shutdown().await;
+}

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::dispatch::json_response;
+use super::quoted::shorten;
 use crate::account::{AccountError, InvalidName, Place, Resource};
 
 /// The exceptions of the API Reference this service throws.
@@ -90,7 +91,7 @@ pub(super) struct Existing {
 
 impl ApiError {
     pub(super) fn new(exception: Exception, message: impl fmt::Display) -> Self {
-        Self { exception, message: message.to_string(), existing: None }
+        Self { exception, message: shorten(&message.to_string()), existing: None }
     }
 
     pub(super) fn invalid(message: impl fmt::Display) -> Self {
@@ -140,7 +141,7 @@ impl From<AccountError> for ApiError {
             | AccountError::ResourceConflict(_)
             | AccountError::Io { .. } => None,
         };
-        Self { exception, message: cause.to_string(), existing }
+        Self { existing, ..Self::new(exception, cause) }
     }
 }
 

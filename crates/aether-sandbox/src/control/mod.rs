@@ -29,6 +29,7 @@ mod memberships;
 mod paging;
 mod percent;
 mod policies;
+mod quoted;
 mod register_thing;
 mod registrations;
 mod route;

@@ -30,7 +30,7 @@ pub(crate) struct Arrived {
 /// What is to be done about it, or was done.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// Nothing: it is active, or has been taken away.
+    /// Nothing: it is active or has been taken away, or its CA has.
     Settled,
     /// An event says that it is pending.
     Announce { topic: String, payload: String },
@@ -77,7 +77,11 @@ impl Trust {
         if row.status != CertificateStatus::PendingActivation {
             return Ok(Arrived { new, outcome: Outcome::Settled });
         }
-        let outcome = match tables.cas.get(&ca).and_then(|ca| ca.registration.as_ref()) {
+        // A CA that was deleted or deactivated vouches for nothing any more.
+        let Some(vouching) = tables.cas.get(&ca).filter(|ca| registers(ca)) else {
+            return Ok(Arrived { new, outcome: Outcome::Settled });
+        };
+        let outcome = match &vouching.registration {
             Some(config) => match self.provision(&certificate, config) {
                 Ok(thing) => Outcome::Provisioned { thing },
                 Err(cause) => Outcome::NotProvisioned(cause.in_words()),
@@ -105,13 +109,18 @@ impl Trust {
     }
 }
 
+/// Whether a CA registers by itself what it signed.
+fn registers(ca: &CaRow) -> bool {
+    ca.status == CaStatus::Active && (ca.auto_registration || ca.signs_claims)
+}
+
 /// Registers a certificate unless it is known by now; gives whether it was registered.
 fn register(tx: &mut Tx<'_>, ca: &CaId, new: NewCertificate) -> Result<bool, AccountError> {
     if tx.tables.certificates.contains_key(&new.id) {
         return Ok(false);
     }
     let row = tx.tables.ca(ca)?;
-    if row.status != CaStatus::Active || !(row.auto_registration || row.signs_claims) {
+    if !registers(row) {
         return Err(AccountError::CertificateState(format!("CA certificate {ca} registers no certificates any more")));
     }
     let (id, kind) = (new.id.clone(), new.kind);

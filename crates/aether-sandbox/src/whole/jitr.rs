@@ -290,6 +290,38 @@ async fn the_template_of_the_ca_provisions_what_is_shown_and_the_device_gets_in_
 }
 
 #[tokio::test]
+async fn a_pending_certificate_is_neither_provisioned_nor_announced_once_its_ca_is_off_or_gone() {
+    let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sandbox = support::start(dir.path()).await;
+    let (ca, id) = registered_ca(&sandbox, made.path(), CertificateMode::Default).await;
+    let mut watcher = watcher(&sandbox).await;
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+    event(&mut watcher).await;
+    change(&sandbox, |tx| tx.update_ca(&ca, Some(CaStatus::Inactive), None, with_body(TEMPLATE)));
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+    change(&sandbox, |tx| tx.update_ca(&ca, Some(CaStatus::Active), Some(false), None));
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+    change(&sandbox, |tx| {
+        tx.update_ca(&ca, Some(CaStatus::Inactive), None, None)?;
+        tx.delete_ca(&ca)
+    });
+    assert!(!gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+    let tables = sandbox.account.read();
+    assert_eq!(tables.certificate(&id).unwrap().status, CertificateStatus::PendingActivation);
+    assert_eq!(tables.things.size(), 0);
+    // The next thing the watcher hears is not of that certificate.
+    sandbox.drop_connections();
+    assert_eq!(watcher.next().await, None);
+    // What was active before stays so: the CA is not asked about it.
+    change(&sandbox, |tx| {
+        attach(tx, "all", ALLOW_ALL, &PolicyTarget::Certificate(id.clone()))?;
+        tx.set_status(&id, CertificateStatus::Active)
+    });
+    assert!(gets_in(&sandbox, made.path(), VERSIONS[0], "localhost").await);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
 async fn provisioning_that_fails_leaves_nothing_but_the_pending_certificate_and_is_tried_again() {
     let (dir, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let sandbox = support::start(dir.path()).await;
