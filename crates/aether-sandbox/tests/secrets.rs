@@ -1,5 +1,7 @@
 //! No secret leaves its place: not into the log, the decision log, `Debug`, or a file others may read.
 
+#![allow(clippy::unwrap_used, reason = "a helper fails its test by panicking")]
+
 mod support;
 
 use std::io::{self, Write};
