@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 
 /// Options without a value; `--bench` is what cargo adds.
-const FLAGS: &[&str] = &["json", "quick", "bench"];
+const FLAGS: &[&str] = &["json", "quick", "help", "bench"];
 /// Options with one.
 const OPTIONS: &[&str] = &[
     "keys",

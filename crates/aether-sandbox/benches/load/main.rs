@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 
 async fn run(args: &Args) -> anyhow::Result<()> {
     let output = Output::new(args.flag("json"));
-    match args.command() {
+    match args.command().filter(|_| !args.flag("help")) {
         Some("serve") => serve::run(args).await,
         Some("devices") => devices::run(args, &output).await,
         Some("connections") => connections::run(args, &output).await,
@@ -90,12 +90,12 @@ async fn run(args: &Args) -> anyhow::Result<()> {
             traffic::fan_in(args, &output).await?;
             traffic::fan_out(args, &output).await
         }
-        Some(other) => anyhow::bail!("unknown command `{other}`, expected one of devices, connections, fan-in, …"),
         // A plain `cargo bench` passes here; it has no time for this.
-        None => {
+        Some("help") | None => {
             output.say(HELP);
             Ok(())
         }
+        Some(other) => anyhow::bail!("unknown command `{other}`, expected one of devices, connections, fan-in, …"),
     }
 }
 

@@ -141,24 +141,30 @@ impl Account {
         if !changes.is_empty() {
             let path = writer.journal.path().to_owned();
             writer.journal.append(&changes).map_err(|source| AccountError::Io { path, source })?;
-            let tables = Arc::new(tables);
+            let (before, tables) = (self.read(), Arc::new(tables));
             *self.tables.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&tables);
             self.generation.fetch_add(1, Ordering::AcqRel);
             writer.compact(&tables);
             drop(writer);
-            self.tell_withdrawn(&changes);
+            self.tell_withdrawn(&before, &changes);
         }
         made
     }
 
-    fn tell_withdrawn(&self, changes: &[Change]) {
+    /// Only a certificate that was active can be connected: a fleet that provisions makes many that
+    /// were not, and whoever is told looks through all connections.
+    fn tell_withdrawn(&self, before: &Tables, changes: &[Change]) {
         let Some(tell) = self.withdraw.get() else { return };
+        let was_active = |id| before.certificates.get(id).is_some_and(|row| row.status == CertificateStatus::Active);
         for change in changes {
             match change {
-                Change::Certificate(row) if row.status != CertificateStatus::Active => tell(&row.id),
-                Change::CertificateGone(id) => tell(id),
+                Change::Certificate(row) if row.status != CertificateStatus::Active && was_active(&row.id) => {
+                    tell(&row.id);
+                }
+                Change::CertificateGone(id) if was_active(id) => tell(id),
                 Change::Settings(_)
                 | Change::Certificate(_)
+                | Change::CertificateGone(_)
                 | Change::Ca(_)
                 | Change::CaGone(_)
                 | Change::Policy(_)
