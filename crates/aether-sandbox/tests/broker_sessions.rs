@@ -9,7 +9,7 @@ use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v3::{Connect, LastWill, Packet, SubscribeReturnCode};
 use serde_json::Value;
 use support::raw::{Raw, connect, publish, subscribe};
-use support::{audited, start_open, start_with};
+use support::{CREATE, audited, start_open, start_with};
 
 /// Connects with a session to keep; gives whether there was one.
 async fn lasting(sandbox: &Sandbox, client_id: &str) -> (Raw, bool) {
@@ -88,6 +88,41 @@ async fn a_kept_session_has_its_subscriptions_and_messages_after_a_restart() {
     assert!(!present);
     published(&mut sender, "a/4", "to nobody", false).await;
     silent(&mut device).await;
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_answer_with_the_private_key_is_for_the_connection_that_asked_and_not_for_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = start_open(dir.path(), Limits::unpaced()).await;
+    let (mut device, _) = lasting(&sandbox, "device").await;
+    subscribed(&mut device, &format!("{CREATE}/accepted")).await;
+    published(&mut device, CREATE, "{}", false).await;
+    let answer = received(&mut device, false).await;
+    assert!(String::from_utf8_lossy(&answer.payload).contains("PRIVATE KEY"));
+    let kept = std::fs::read_to_string(dir.path().join("sessions.jsonl")).unwrap();
+    assert!(kept.contains(CREATE) && !kept.contains("queued"), "{kept}");
+    gone(&sandbox, device).await;
+    // Whoever comes back under the client id: the answer was not acknowledged, and is not repeated.
+    let (mut other, present) = lasting(&sandbox, "device").await;
+    assert!(present);
+    silent(&mut other).await;
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_session_left_while_the_clock_was_ahead_ends_an_hour_after_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = start_open(dir.path(), Limits::unpaced()).await;
+    let (device, _) = lasting(&sandbox, "device").await;
+    sandbox.advance(Duration::from_secs(7200));
+    gone(&sandbox, device).await;
+    sandbox.shutdown().await;
+
+    let sandbox = start_with(dir.path(), Limits::unpaced()).await;
+    sandbox.advance(Duration::from_secs(3600));
+    let (_device, present) = lasting(&sandbox, "device").await;
+    assert!(!present);
     sandbox.shutdown().await;
 }
 

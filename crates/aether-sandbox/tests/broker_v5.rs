@@ -139,6 +139,9 @@ async fn one_connect_a_second_is_taken_of_a_client_id() {
     let sandbox = support::start_with(dir.path(), limits).await;
     let (_second, ack) = Raw::connected5(&sandbox, connect5("a")).await;
     assert_eq!(ack.reason_code, ConnectAckReason::QuotaExceeded);
+    // Who may not use the id does not use up its CONNECTs either, and so keeps nobody out.
+    let (_intruder, ack) = Raw::connected5(&sandbox, connect5("nobody")).await;
+    assert_eq!(ack.reason_code, ConnectAckReason::NotAuthorized);
     sandbox.shutdown().await;
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use aether_sandbox::{KeyKind, Limits, Sandbox};
+use aether_sandbox::{AuditEvent, KeyKind, Limits, Sandbox};
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::v3::{Connect, Packet};
 use serde_json::{Value, json};
@@ -363,5 +363,26 @@ async fn the_builder_takes_a_script_and_names_what_is_wrong_with_one() {
     assert_eq!(fired(&sandbox), 1);
     assert!(sandbox.set_faults("nonsense").is_err());
     assert_eq!(fired(&sandbox), 1, "the old script stays");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_client_has_sent_behind_the_packet_it_was_cut_at_is_not_carried_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sandbox = start_open(dir.path(), Limits::unpaced()).await;
+    let mut audit = sandbox.audit();
+    let mut raw = Raw::connected(&sandbox, "pipelining").await;
+    sandbox.set_faults(&rule("publish", &json!("revoke_certificate"))).expect("a good script");
+    // Two QoS 0 PUBLISHes in one write: one TLS record.
+    raw.send_bytes(b"\x30\x07\x00\x05first\x30\x08\x00\x06second").await;
+    let mut topics = Vec::new();
+    loop {
+        let record = timeout(support::PATIENCE, audit.next()).await.expect("in time").expect("a running sandbox");
+        if record.event == AuditEvent::Disconnect {
+            break;
+        }
+        topics.extend(record.topic.filter(|_| record.event == AuditEvent::Publish));
+    }
+    assert_eq!(topics, ["first"]);
     sandbox.shutdown().await;
 }

@@ -174,12 +174,7 @@ pub(super) fn admit(
     let named = connect.client_id.is_empty();
     let formed = check_form(&connect, &broker.limits).and_then(|()| name_the_nameless(&mut connect));
     witness.client_id = Some(connect.client_id.clone());
-    let admitted = formed.and_then(|()| {
-        if !broker.connects.take(&connect.client_id) {
-            return Err(Refusal::five(reason::QUOTA, "more CONNECTs a second than one client id may send"));
-        }
-        decide(broker, &witness, identity, connect, named)
-    });
+    let admitted = formed.and_then(|()| decide(broker, &witness, identity, connect, named));
     admitted.inspect_err(|refusal| refused(broker, &witness, refusal))
 }
 
@@ -245,6 +240,10 @@ fn decide(
     let verdict = client.may(Action::Connect, &client.id);
     if !verdict.allowed {
         return Err(Refusal::forbidden("no policy allows iot:Connect", Some(verdict)));
+    }
+    // Only now: nobody can keep a client out by the use of an id that is not theirs.
+    if !broker.connects.take(&client.id) {
+        return Err(Refusal::five(reason::QUOTA, "more CONNECTs a second than one client id may send"));
     }
     if let Some(will) = &connect.will {
         check_will(&client, will, limits)?;

@@ -155,6 +155,11 @@ impl Client {
         self.ended.get().copied()
     }
 
+    /// Whether [`end`](Self::end) was called or the sandbox stops.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Resolves once [`end`](Self::end) was called or the sandbox stops.
     pub(super) async fn stopped(&self) {
         self.stop.cancelled().await;

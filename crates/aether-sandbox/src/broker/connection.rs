@@ -198,6 +198,10 @@ async fn read_in(
     let mut busy = false;
     loop {
         loop {
+            // What came in before the end does not count after it: the certificate may be deactivated.
+            if session.client().is_stopped() {
+                return Fault::new(EndReason::ShutDown, "cut");
+            }
             match codec.decode(buffer) {
                 Ok(Some(packet)) => {
                     heard = Instant::now();

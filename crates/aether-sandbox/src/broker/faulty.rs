@@ -105,6 +105,9 @@ pub(super) async fn handle(broker: &Broker, session: &Session, packet: Incoming)
                 () = client.stopped() => {}
                 () = sleep(by) => {}
             }
+            if client.is_stopped() {
+                return Err(Fault::new(EndReason::ShutDown, "cut"));
+            }
             packet
         }
         (Some(Flow::Duplicate), Incoming::Publish(publish)) => {

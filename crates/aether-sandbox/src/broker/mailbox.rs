@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) qos: Qos,
     /// The RETAIN flag of the delivery.
     pub(super) retain: bool,
+    /// Only for the connection there is: the next one does not get it.
+    pub(super) passing: bool,
     /// Its number on disk; 0 when it is not kept there.
     pub(super) number: u64,
     /// The packet id it went out with on an earlier connection.
@@ -81,6 +83,7 @@ impl Mailbox {
     /// unacknowledged first, with their packet ids (MQTT 3.1.1, section 4.4).
     pub(super) fn attach(&self, wire: &Arc<Wire>) {
         let mut state = self.state();
+        state.drop_passing();
         state.link = Some(Arc::clone(wire));
         state.next_stored = None;
         let waiting = std::mem::take(&mut state.queue);
@@ -96,6 +99,7 @@ impl Mailbox {
         let mut state = self.state();
         if state.is_linked(wire) {
             state.link = None;
+            state.drop_passing();
             state.queue.retain(|entry| entry.qos == Qos::AtLeastOnce);
             state.bytes = state.queue.iter().chain(&state.stored).map(|entry| entry.message.size()).sum();
         }
@@ -217,6 +221,16 @@ impl State {
         self.link.is_some() && moving && self.queue.len() > limits.queued_messages / 8
     }
 
+    /// Drops what was only for the connection that is over.
+    fn drop_passing(&mut self) {
+        let Self { queue, bytes, in_flight, taken_ids, .. } = self;
+        queue.retain(|entry| {
+            *bytes -= if entry.passing { entry.message.size() } else { 0 };
+            !entry.passing
+        });
+        in_flight.retain(|sent| !sent.entry.passing || !taken_ids.remove(&sent.packet_id));
+    }
+
     fn may_send(&self, entry: &Entry, most: u16) -> bool {
         entry.qos == Qos::AtMostOnce || self.in_flight.len() < usize::from(most)
     }
@@ -333,7 +347,7 @@ mod tests {
 
     fn entry(number: usize, qos: Qos) -> Entry {
         let message = Message::of_service("t", number.to_string(), qos, SystemTime::UNIX_EPOCH);
-        Entry { message: Arc::new(message), qos, retain: false, number: 0, packet_id: None }
+        Entry { message: Arc::new(message), qos, retain: false, passing: false, number: 0, packet_id: None }
     }
 
     fn push(mailbox: &Mailbox, numbers: std::ops::Range<usize>, qos: Qos) {
@@ -375,6 +389,26 @@ mod tests {
         assert_eq!(mailbox.acknowledge(NonZeroU16::new(1).unwrap()), Some(0));
         assert_eq!(mailbox.acknowledge(NonZeroU16::new(1).unwrap()), None);
         assert_eq!(sent(&mailbox, &wire, &limits), [("100".to_owned(), 101, false)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_for_one_connection_is_not_for_the_next() {
+        let (mailbox, first) = linked(Version::V3);
+        let passing = |number| Entry { passing: true, ..entry(number, Qos::AtLeastOnce) };
+        let limits = Limits { in_flight: 1, ..Limits::unpaced() };
+        mailbox.push(passing(0), &limits, || 0);
+        mailbox.push(passing(1), &limits, || 0);
+        push(&mailbox, 2..3, Qos::AtLeastOnce);
+        assert_eq!(sent(&mailbox, &first, &limits), [("0".to_owned(), 1, false)]);
+        let second = wire(Version::V3);
+        mailbox.attach(&second);
+        assert_eq!(sent(&mailbox, &second, &limits), [("2".to_owned(), 2, false)]);
+        assert_eq!(mailbox.depth(), 1);
+        let held = |state: MutexGuard<'_, State>| (state.bytes, state.taken_ids.len());
+        assert_eq!(held(mailbox.state()), (0, 1));
+        mailbox.push(passing(3), &limits, || 0);
+        mailbox.detach(&second);
+        assert_eq!(mailbox.depth(), 1);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! A published message on its way through the broker, and as it is kept on disk.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +26,9 @@ impl Qos {
 }
 
 /// A message as it was published. Never changed: deliveries share it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` shows no payload: a provisioning answer has a private key in it.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) topic: Box<str>,
     pub(crate) payload: Bytes,
@@ -70,6 +73,13 @@ impl Message {
     pub(crate) fn seconds_left(&self, now: SystemTime) -> Option<u32> {
         let left = self.expires?.duration_since(now).unwrap_or_default();
         Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1))
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (topic, bytes) = (&self.topic, self.payload.len());
+        f.debug_struct("Message").field("topic", topic).field("payload_bytes", &bytes).finish_non_exhaustive()
     }
 }
 

@@ -146,7 +146,11 @@ impl Router {
             subscriber.client().is_some_and(|client| client.connection() == message.connection)
         };
         receivers.retain(|(subscriber, options): &(Arc<Subscriber>, Options)| !options.no_local || !is_own(subscriber));
-        let how = |options: Options| How { qos: options.qos, retain: message.retain && options.retain_as_published };
+        let how = |options: Options| How {
+            qos: options.qos,
+            retain: message.retain && options.retain_as_published,
+            only: None,
+        };
         receivers.into_iter().map(|(subscriber, options)| (subscriber, how(options))).collect()
     }
 

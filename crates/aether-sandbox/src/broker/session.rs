@@ -393,7 +393,7 @@ impl Session {
             // Only under its exact name: a filter with wildcards is no topic (sheet, 4.6). Shared
             // subscriptions get none (MQTT 5, section 4.8.2).
             if wanted && let Some(message) = self.broker.retained.get(&filter.text, now) {
-                let how = How { qos: options.qos, retain: true };
+                let how = How { qos: options.qos, retain: true, only: None };
                 faulty::deliver(&self.broker, &self.subscriber, &message, how);
             }
         }
@@ -488,14 +488,15 @@ fn answer(
     }
     let note = client.witness.note(request.audit_event(), decision);
     client.witness.log.record(AuditRecord { topic: Some(topic.clone()), reason, ..note });
-    // The answer is for the connection that asked, not for one that has taken the client id over.
-    let asked = || subscriber.client().is_some_and(|present| present.connection() == client.connection());
-    if let Some(qos) = subscribed.filter(|_| asked()) {
+    if let Some(qos) = subscribed {
         let payload = match corruption {
             Some(how) => how.spoil(&answer.payload()),
             None => answer.payload().into(),
         };
         let message = Message::of_service(&topic, payload, Qos::AtLeastOnce, broker.clock.now());
-        faulty::deliver(broker, subscriber, &Arc::new(message), How { qos, retain: false });
+        // For the connection that asked, not for one that has taken the client id over; and the private
+        // key in it is not for the disk.
+        let how = How { qos, retain: false, only: Some(client.connection()) };
+        faulty::deliver(broker, subscriber, &Arc::new(message), how);
     }
 }

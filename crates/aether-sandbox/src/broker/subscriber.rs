@@ -34,6 +34,12 @@ struct Life {
     left: SystemTime,
 }
 
+impl Life {
+    fn connection(&self) -> Option<u64> {
+        self.client.as_ref().map(|client| client.connection())
+    }
+}
+
 /// How a message reaches one session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct How {
@@ -41,6 +47,8 @@ pub(super) struct How {
     pub(super) qos: Qos,
     /// The RETAIN flag of the delivery.
     pub(super) retain: bool,
+    /// The one connection it is for, which may be over: it is neither kept on disk nor stored.
+    pub(super) only: Option<u64>,
 }
 
 impl Subscriber {
@@ -73,14 +81,15 @@ impl Subscriber {
         let mailbox = Mailbox::default();
         for (number, KeptEntry { message, qos, retain }) in kept.queue {
             match message.message() {
-                Ok(message) => mailbox.restore(Entry { message, qos, retain, number, packet_id: None }),
+                Ok(message) => mailbox.restore(Entry { message, qos, retain, passing: false, number, packet_id: None }),
                 Err(cause) => tracing::error!(cause, client_id, "a message of a session cannot be read"),
             }
         }
         if kept.left_ms.is_none() {
             store.left(&client_id, to_ms(now));
         }
-        let left = kept.left_ms.map_or(now, from_ms);
+        // The clock of the last run may have been moved ahead; this one is the system's again.
+        let left = kept.left_ms.map_or(now, from_ms).min(now);
         Self {
             client_id,
             number,
@@ -103,13 +112,14 @@ impl Subscriber {
     /// another connection has taken over.
     pub(super) fn leave(&self, client: &Client, expiry: Option<Duration>, now: SystemTime) -> bool {
         let mut life = self.life();
-        if life.client.as_ref().is_none_or(|current| current.connection() != client.connection()) {
+        if life.connection() != Some(client.connection()) {
             return false;
         }
         life.client = None;
         life.left = now;
         self.mailbox.detach(&client.wire);
-        if let Some(expiry) = expiry {
+        // Not of a session that has ended: on disk there may be another one under its client id by now.
+        if let Some(expiry) = expiry.filter(|_| !life.expiry.is_zero()) {
             self.change_expiry(&mut life, expiry);
         }
         if !life.expiry.is_zero() {
@@ -147,27 +157,37 @@ impl Subscriber {
     /// Hands a message to the client, or stores it until it comes back. `true` if its mailbox is
     /// crowded now.
     pub(super) fn deliver(&self, message: &Arc<Message>, how: How, limits: &Limits) -> bool {
-        let (client, kept) = {
-            let life = self.life();
-            (life.client.clone(), !life.expiry.is_zero())
-        };
-        if let Some(client) = &client {
-            if !client.may_receive(&message.topic) {
+        loop {
+            let client = self.client();
+            if how.only.is_some_and(|only| client.as_ref().is_none_or(|client| client.connection() != only)) {
                 return false;
             }
-            if !client.wire.pace.take() {
-                let reason = "discarded: more messages a second than a connection may have";
-                client.witness.denied(AuditEvent::Receive, Some(&message.topic), None, reason);
-                return false;
+            if let Some(client) = &client {
+                if !client.may_receive(&message.topic) {
+                    return false;
+                }
+                if !client.wire.pace.take() {
+                    let reason = "discarded: more messages a second than a connection may have";
+                    client.witness.denied(AuditEvent::Receive, Some(&message.topic), None, reason);
+                    return false;
+                }
+            }
+            // Held until it is in the mailbox: neither a connection that was not asked about nor a
+            // session that has just ended gets it.
+            let life = self.life();
+            if life.connection() == client.map(|client| client.connection()) {
+                return self.put(&life, message, how, limits);
             }
         }
+    }
+
+    fn put(&self, life: &Life, message: &Arc<Message>, how: How, limits: &Limits) -> bool {
         let qos = how.qos.min(message.qos);
-        let entry = Entry { message: Arc::clone(message), qos, retain: how.retain, number: 0, packet_id: None };
-        self.mailbox.push(entry, limits, || match kept && qos == Qos::AtLeastOnce {
-            true => {
-                let message = Kept::of(message);
-                self.store.queued(&self.client_id, KeptEntry { message, qos, retain: how.retain })
-            }
+        let (retain, passing) = (how.retain, how.only.is_some());
+        let entry = Entry { message: Arc::clone(message), qos, retain, passing, number: 0, packet_id: None };
+        let kept = !life.expiry.is_zero() && qos == Qos::AtLeastOnce && !passing;
+        self.mailbox.push(entry, limits, || match kept {
+            true => self.store.queued(&self.client_id, KeptEntry { message: Kept::of(message), qos, retain }),
             false => 0,
         })
     }
