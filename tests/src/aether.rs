@@ -118,10 +118,28 @@ impl Sandbox {
     #[must_use]
     #[track_caller]
     pub fn up_at(directory: impl Into<PathBuf>, port: u16) -> Self {
-        let directory = directory.into();
+        Self::start(directory.into(), port, None)
+    }
+
+    /// As [`up`](Self::up), with this settings file.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    #[must_use]
+    #[track_caller]
+    pub fn up_with(directory: impl Into<PathBuf>, config: &Path) -> Self {
+        Self::start(directory.into(), 0, Some(config))
+    }
+
+    #[track_caller]
+    fn start(directory: PathBuf, port: u16, config: Option<&Path>) -> Self {
         let listen = format!("127.0.0.1:{port}");
-        let mut command = aether(["sandbox", "up", "--json", "--listen", &listen, "--control", "127.0.0.1:0", "--dir"]);
-        let program = Program::start(command.arg(&directory));
+        let mut command = aether(["sandbox", "up", "--json", "--listen", &listen, "--control", "127.0.0.1:0"]);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        let program = Program::start(command.arg("--dir").arg(&directory));
         let stage = program.wait_for_stage("sandbox-listening", START);
         let address = stage["detail"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
         let port = address.unwrap_or_else(|| panic!("no address in {stage}")).port();
