@@ -24,9 +24,10 @@ export function open(holder, { signal, keep }) {
   }, `${choice[0].toUpperCase()}${choice.slice(1)}`));
   const list = el("div", { class: "live", "data-testid": "decisions", hidden: true });
   const empty = el("div", { class: "panel empty" }, el("p", {}, "No decision to show."));
-  holder.append(
-    heading("Decisions", 0, el("div", { class: "row" }, find, el("div", { class: "choice", role: "group", "aria-label": "Which decisions" }, choices))),
-    list, empty);
+  const title = heading("Decisions", 0, el("div", { class: "row" }, find, el("div", { class: "choice", role: "group", "aria-label": "Which decisions" }, choices)));
+  holder.append(title, list, empty);
+  // What was put off must not draw into the view that comes after this one.
+  signal.addEventListener("abort", () => clearTimeout(timer));
 
   const draw = () => {
     timer = undefined;
@@ -35,7 +36,7 @@ export function open(holder, { signal, keep }) {
     list.replaceChildren(...found.slice(-SHOWN).reverse().map(decision));
     list.hidden = found.length === 0;
     empty.hidden = !list.hidden;
-    holder.querySelector(".count").textContent = found.length;
+    title.querySelector(".count").textContent = found.length;
   };
   const later = () => { timer ??= setTimeout(draw, 100); };
   find.addEventListener("input", () => {
