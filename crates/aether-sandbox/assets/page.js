@@ -26,8 +26,13 @@ function linked(state, words) {
   link.textContent = words;
 }
 
+/** Whether a token was typed in that has not been answered yet. */
+let tried = false;
+
 function askForToken() {
   leave.abort();
+  if (tried) notice("That is not the token of the sandbox that runs now.", true);
+  tried = false;
   view.hidden = true;
   signIn.hidden = false;
   linked("down", "signed out");
@@ -119,6 +124,7 @@ async function head() {
     const ahead = status.clock_ahead_s > 0 ? ` (+${span(status.clock_ahead_s)})` : "";
     document.getElementById("fact-clock").textContent = `${clockTime(status.now, true)}Z${ahead}`;
     linked("up", "running");
+    tried = false;
   } catch (error) {
     if (error instanceof Refused && error.status === 401) {
       if (signIn.hidden) askForToken();
@@ -132,6 +138,7 @@ document.getElementById("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const field = document.getElementById("token");
   setToken(field.value.trim());
+  tried = true;
   field.value = "";
   show();
   head();

@@ -42,6 +42,7 @@ async function walk(page, options) {
   await page.getByTestId('token-submit').click();
   await refused;
   await page.getByTestId('sign-in').waitFor();
+  await page.getByTestId('notice').filter({ hasText: 'not the token' }).waitFor();
   tell('wrong-token', { things: await page.getByTestId('thing-row').count() });
 
   const found = complaints(page);
