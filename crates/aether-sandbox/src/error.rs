@@ -128,20 +128,10 @@ impl StartError {
 
     /// Names the file when a change of the account could not be written; `otherwise` names the rest.
     pub(crate) fn account(cause: AccountError, otherwise: impl FnOnce(AccountError) -> Self) -> Self {
-        match cause {
-            AccountError::Io { path, source } => Self::Io { action: "write", path, source },
-            AccountError::NotFound { .. }
-            | AccountError::AlreadyExists { .. }
-            | AccountError::Invalid(_)
-            | AccountError::MalformedPolicy(_)
-            | AccountError::DeleteConflict(_)
-            | AccountError::CertificateState(_)
-            | AccountError::CertificateValidation(_)
-            | AccountError::VersionsLimit { .. }
-            | AccountError::VersionConflict { .. }
-            | AccountError::LimitExceeded(_)
-            | AccountError::ResourceConflict(_)
-            | AccountError::Token => otherwise(cause),
+        if let AccountError::Io { path, source } = cause {
+            Self::Io { action: "write", path, source }
+        } else {
+            otherwise(cause)
         }
     }
 

@@ -39,20 +39,10 @@ impl IntoResponse for ApiError {
 
 impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
-        match &error {
-            AccountError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, error.to_string()),
-            AccountError::Io { source, .. } => Self::inside(format!("{error}: {source}")),
-            AccountError::AlreadyExists { .. }
-            | AccountError::Invalid(_)
-            | AccountError::MalformedPolicy(_)
-            | AccountError::DeleteConflict(_)
-            | AccountError::CertificateState(_)
-            | AccountError::CertificateValidation(_)
-            | AccountError::VersionsLimit { .. }
-            | AccountError::VersionConflict { .. }
-            | AccountError::LimitExceeded(_)
-            | AccountError::ResourceConflict(_)
-            | AccountError::Token => Self::new(StatusCode::CONFLICT, error.to_string()),
+        if let AccountError::Io { source, .. } = &error {
+            return Self::inside(format!("{error}: {source}"));
         }
+        let missing = matches!(error, AccountError::NotFound { .. });
+        Self::new(if missing { StatusCode::NOT_FOUND } else { StatusCode::CONFLICT }, error.to_string())
     }
 }

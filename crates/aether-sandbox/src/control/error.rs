@@ -126,20 +126,10 @@ impl From<AccountError> for ApiError {
             AccountError::ResourceConflict(_) => Exception::ConflictingResourceUpdate,
             AccountError::Io { .. } => return Self::internal(cause),
         };
-        let existing = match &cause {
-            AccountError::AlreadyExists { what, name } => Some(Existing { id: name.clone(), kind: arn_kind(*what) }),
-            AccountError::NotFound { .. }
-            | AccountError::Invalid(_)
-            | AccountError::Token
-            | AccountError::MalformedPolicy(_)
-            | AccountError::DeleteConflict(_)
-            | AccountError::CertificateState(_)
-            | AccountError::CertificateValidation(_)
-            | AccountError::VersionsLimit { .. }
-            | AccountError::VersionConflict { .. }
-            | AccountError::LimitExceeded(_)
-            | AccountError::ResourceConflict(_)
-            | AccountError::Io { .. } => None,
+        let existing = if let AccountError::AlreadyExists { what, name } = &cause {
+            Some(Existing { id: name.clone(), kind: arn_kind(*what) })
+        } else {
+            None
         };
         Self { existing, ..Self::new(exception, cause) }
     }
