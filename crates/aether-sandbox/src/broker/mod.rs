@@ -12,6 +12,7 @@
 //! [`subscriber::Subscriber`] with its [`mailbox::Mailbox`].
 
 mod admission;
+mod answering;
 mod client;
 mod codec;
 mod connection;
