@@ -36,7 +36,7 @@ pub enum StoreError {
         expected: u32,
     },
     /// A file or directory belongs to somebody else than the user of this process.
-    #[error("{} belongs to user {found}, expected {expected}: chown {expected} {}", path.display(), path.display())]
+    #[error("{} belongs to user {found}, expected {expected}: chown {expected} {}, or run as that user", path.display(), path.display())]
     Owner {
         /// The file or directory.
         path: PathBuf,
@@ -49,6 +49,12 @@ pub enum StoreError {
     #[error("{} is in use by another process", path.display())]
     InUse {
         /// The store.
+        path: PathBuf,
+    },
+    /// The active or the previous identity has the same certificate id as what was to be kept, and another certificate.
+    #[error("{} holds another certificate, which is in use", path.display())]
+    Taken {
+        /// Its directory.
         path: PathBuf,
     },
     /// There is no previous identity to go back to.
@@ -86,6 +92,7 @@ impl StoreError {
             Self::Mode { .. }
             | Self::Owner { .. }
             | Self::InUse { .. }
+            | Self::Taken { .. }
             | Self::NoPrevious
             | Self::Damaged { .. } => false,
         }

@@ -1,14 +1,16 @@
 //! Where an identity is kept, and what of it survives a kill at any point.
 
 mod directory;
+mod disk;
 mod error;
-mod files;
 mod memory;
 
 use std::time::SystemTime;
 
 use aether_mqtt::PrivateKey;
-pub use directory::DirectoryStore;
+pub use directory::{DirectoryStore, check_secret_file};
+#[cfg(any(test, feature = "test-util"))]
+pub use disk::simulated;
 pub use error::{Finding, Fault, StoreError};
 pub use memory::MemoryStore;
 
