@@ -1,46 +1,44 @@
 //! The loop around the machine: the only place with a connection, a store and a clock.
 
 use std::error::Error;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use aether_mqtt::{
-    Backoff, ConnectOptions, Connector, EndReason, PublishError, Session, SessionEnded, SubscribeError, Topic,
-    TopicFilter,
+    ConnectOptions, Connector, Endpoint, PublishError, ServerRoots, Session, SubscribeError, Topic, TopicFilter,
 };
 
-use crate::error::Pace;
-use crate::machine::{Action, Input, Now, Provisioner, Record};
-use crate::{Claim, Identity, IdentityStore, ProvisionError, Step, Stored, ThingName};
+use crate::claim::{KeyPlan, device_options};
+use crate::flow::{Action, Input, Login, Now, OwnKey, Provisioner, Record, Start};
+use crate::retry::RetryPolicy;
+use crate::stage::Stage;
+use crate::{Claim, Contents, Identity, IdentityStore, KeyError, ProvisionError, SigningRequest, Staged, StoreError};
 
 /// Longest goodbye to the broker.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// A stage of provisioning, as it is reached. After a failure the stages of the next attempt follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Common name of the subject of signing requests. The service gives the certificate its own.
+const COMMON_NAME: &str = "Aether device";
+
+/// What provisioning ends with.
 #[non_exhaustive]
-pub enum Stage {
-    /// The claim certificate has connected.
-    ClaimConnected,
-    /// A certificate was issued and is kept.
-    CertificateIssued {
-        /// The service's name for it.
-        certificate_id: String,
-    },
-    /// The Thing is registered and its identity is kept.
-    ThingRegistered {
-        /// The Thing's name.
-        thing_name: ThingName,
-    },
+pub struct Provisioned {
+    /// The identity, which has connected, and is the active one in the store.
+    pub identity: Identity,
+    /// The connection that proved it, with the Thing name as client id: to go on with, as AWS IoT Core takes one
+    /// CONNECT per second and client id. `None` where the identity was active already.
+    pub session: Option<Box<dyn Session>>,
 }
 
-/// Claims an identity, and returns once a registered one is kept in `store`.
+/// The stages of a run, as they are reached. Calls come from within and must be quick.
+pub type OnStage<'a> = &'a (dyn Fn(Stage) + Send + Sync);
+
+/// Claims an identity, proves it by connecting with it, and returns once it is the active one in `store`.
 ///
-/// An identity that is there already is returned without a connection; a certificate that was issued before a restart
-/// is registered with its token. Failures that another attempt may mend are logged and tried again without end: after
-/// 1 s at least and 2 min at most, or, where somebody has to change something in the cloud first, after 5 s at least and
-/// 10 min at most, each time longer and with jitter. The calls of `on_stage` come from within and must be quick.
+/// An active identity is returned without a connection. What an earlier run left is gone on with: a key that was made, a
+/// certificate that was issued, an identity that was registered. Failures that another attempt may mend are logged and
+/// tried again as [`RetryPolicy`](crate::RetryPolicy) says.
 ///
 /// # Errors
 ///
@@ -48,23 +46,23 @@ pub enum Stage {
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: what was persisted stays, and the next call goes on from there.
+/// Cancel safe: what was persisted stays, and the next call goes on from there. A write to the store that was under way
+/// is finished.
 pub async fn provision(
     connector: &dyn Connector,
     claim: &Claim,
-    store: &dyn IdentityStore,
-    on_stage: &(dyn Fn(Stage) + Send + Sync),
-) -> Result<Identity, ProvisionError> {
+    store: &Arc<dyn IdentityStore>,
+    on_stage: OnStage<'_>,
+) -> Result<Provisioned, ProvisionError> {
     loop {
-        let provisioned = provision_until(connector, claim, store, on_stage, std::future::pending()).await?;
         // It is stopped by nothing.
-        if let Some(identity) = provisioned {
-            return Ok(identity);
+        if let Some(done) = provision_until(connector, claim, store, on_stage, std::future::pending()).await? {
+            return Ok(done);
         }
     }
 }
 
-/// As [`provision`], until `stop` resolves: then the claim session says goodbye to the broker, and `None` is returned.
+/// As [`provision`], until `stop` resolves: then the session says goodbye to the broker, and `None` is returned.
 ///
 /// # Errors
 ///
@@ -76,99 +74,251 @@ pub async fn provision(
 pub async fn provision_until(
     connector: &dyn Connector,
     claim: &Claim,
-    store: &dyn IdentityStore,
-    on_stage: &(dyn Fn(Stage) + Send + Sync),
+    store: &Arc<dyn IdentityStore>,
+    on_stage: OnStage<'_>,
     stop: impl Future<Output = ()> + Send,
-) -> Result<Option<Identity>, ProvisionError> {
-    let mut stop = pin!(stop);
-    let mut soon = Backoff::new(Duration::from_secs(1), Duration::from_secs(120));
-    let mut slow = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
-    let options = claim.connect_options();
-    loop {
-        let error = match attempt(connector, &options, claim, store, on_stage, stop.as_mut()).await {
-            Ok(outcome) => return Ok(outcome),
-            Err(error) => error,
-        };
-        let delay = match error.pace() {
-            Pace::Normal => soon.next_random_delay(),
-            Pace::Slow => slow.next_random_delay(),
-            Pace::Never => return Err(error),
-        };
-        tracing::warn!(retry_in = ?delay, error = &error as &dyn Error, "could not provision");
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = &mut stop => return Ok(None),
-        }
+) -> Result<Option<Provisioned>, ProvisionError> {
+    let contents = contents(store).await?;
+    if let Some(identity) = contents.active {
+        return Ok(Some(Provisioned { identity, session: None }));
     }
+    let machine = Provisioner::new(claim, start(contents.staged), now());
+    Driver::new(machine, connector, Some(claim), store, on_stage).run_until(stop).await
 }
 
-/// One attempt: from what the store holds to an identity, the first failure, or `None` when it is stopped.
-async fn attempt(
+/// Obtains the next identity of a device that has one, beside it: a rotation.
+///
+/// `claim` is either the claim that the device began with or [`Claim::by_device`]. `None` when it was stopped.
+///
+/// # Errors
+///
+/// As for [`provision`], and [`ProvisionError::OtherThing`]. The active identity is then what it was; what is staged of
+/// the next one is kept where it can be gone on with, and discarded where the error is final.
+///
+/// # Cancel safety
+///
+/// As for [`provision_until`].
+pub async fn renew_until(
     connector: &dyn Connector,
-    options: &ConnectOptions,
     claim: &Claim,
-    store: &dyn IdentityStore,
-    on_stage: &(dyn Fn(Stage) + Send + Sync),
-    stop: Pin<&mut impl Future<Output = ()>>,
-) -> Result<Option<Identity>, ProvisionError> {
-    let machine = match store.load().map_err(ProvisionError::Store)? {
-        Stored::Registered(identity) | Stored::Active(identity) => return Ok(Some(identity)),
-        Stored::Issued(issued) => Provisioner::resume(claim, issued, now().wall),
-        Stored::Empty => Provisioner::new(claim),
-    };
-    let mut attempt = Attempt { machine, connector, options, store, on_stage, session: None };
-    let outcome = tokio::select! {
-        biased;
-        outcome = attempt.run() => outcome.map(Some),
-        () = stop => Ok(None),
-    };
-    if let Some(session) = attempt.session {
-        session.disconnect(GOODBYE).await;
+    current: &Identity,
+    store: &Arc<dyn IdentityStore>,
+    on_stage: OnStage<'_>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<Option<Provisioned>, ProvisionError> {
+    let contents = contents(store).await?;
+    let machine = Provisioner::renew(claim, current.thing_name(), start(contents.staged), now());
+    let outcome = Driver::new(machine, connector, Some(claim), store, on_stage).run_until(stop).await;
+    if outcome.is_err() {
+        // It would be gone on with for ever, and refused for ever.
+        blocking(store, |store| store.discard_staged()).await.map_err(ProvisionError::Store)?;
     }
     outcome
 }
 
-struct Attempt<'a> {
+/// Where and for how long an identity that was not asked for here is proven.
+#[derive(Clone, Debug)]
+pub struct Adoption {
+    endpoint: Endpoint,
+    roots: ServerRoots,
+    retry: RetryPolicy,
+    activation: Duration,
+}
+
+impl Adoption {
+    /// At `endpoint`, which `roots` vouch for.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, roots: ServerRoots) -> Self {
+        Self { endpoint, roots, retry: RetryPolicy::default(), activation: Duration::from_secs(3600) }
+    }
+
+    /// How soon to try again. Default: [`RetryPolicy::default`].
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How long the cloud may refuse the certificate before it is given up: with just-in-time registration the first
+    /// connects fail until somebody, or a rule, activates it. Default: 1 h.
+    #[must_use]
+    pub fn activation(mut self, activation: Duration) -> Self {
+        self.activation = activation;
+        self
+    }
+}
+
+/// Proves an identity that was made elsewhere (files given by hand, a certificate under a CA that is registered in the
+/// cloud) and makes it the active one. `None` when it was stopped.
+///
+/// # Errors
+///
+/// As for [`provision`]; [`ProvisionError::GaveUp`] when the cloud refused it for as long as `adoption` allows.
+///
+/// # Cancel safety
+///
+/// As for [`provision_until`].
+pub async fn adopt_until(
+    connector: &dyn Connector,
+    adoption: &Adoption,
+    identity: Identity,
+    store: &Arc<dyn IdentityStore>,
+    on_stage: OnStage<'_>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<Option<Provisioned>, ProvisionError> {
+    let machine = Provisioner::adopt(identity, &adoption.retry, adoption.activation, now());
+    let mut driver = Driver::new(machine, connector, None, store, on_stage);
+    driver.adoption = Some(adoption);
+    driver.run_until(stop).await
+}
+
+async fn contents(store: &Arc<dyn IdentityStore>) -> Result<Contents, ProvisionError> {
+    let contents = blocking(store, |store| store.load(SystemTime::now())).await.map_err(ProvisionError::Store)?;
+    for finding in &contents.findings {
+        tracing::error!(error = finding as &dyn Error, "passed over");
+    }
+    Ok(contents)
+}
+
+fn start(staged: Staged) -> Start {
+    match staged {
+        Staged::Nothing | Staged::Key(_) => Start::Empty,
+        Staged::Issued(issued) => Start::Issued(issued),
+        Staged::Registered(identity) => Start::Registered(identity),
+    }
+}
+
+struct Driver<'a> {
     machine: Provisioner,
     connector: &'a dyn Connector,
-    options: &'a ConnectOptions,
-    store: &'a dyn IdentityStore,
-    on_stage: &'a (dyn Fn(Stage) + Send + Sync),
+    claim: Option<&'a Claim>,
+    adoption: Option<&'a Adoption>,
+    store: &'a Arc<dyn IdentityStore>,
+    on_stage: OnStage<'a>,
     session: Option<Box<dyn Session>>,
 }
 
-impl Attempt<'_> {
+impl<'a> Driver<'a> {
+    fn new(
+        machine: Provisioner,
+        connector: &'a dyn Connector,
+        claim: Option<&'a Claim>,
+        store: &'a Arc<dyn IdentityStore>,
+        on_stage: OnStage<'a>,
+    ) -> Self {
+        Self { machine, connector, claim, adoption: None, store, on_stage, session: None }
+    }
+
+    async fn run_until(mut self, stop: impl Future<Output = ()> + Send) -> Result<Option<Provisioned>, ProvisionError> {
+        let outcome = {
+            let (mut run, mut stop) = (pin!(self.run()), pin!(stop));
+            tokio::select! {
+                biased;
+                outcome = &mut run => outcome.map(Some),
+                () = &mut stop => Ok(None),
+            }
+        };
+        match outcome {
+            Ok(Some(identity)) => Ok(Some(Provisioned { identity, session: self.session })),
+            other => {
+                self.disconnect().await;
+                other.map(|_| None)
+            }
+        }
+    }
+
     async fn run(&mut self) -> Result<Identity, ProvisionError> {
         loop {
             let input = match self.machine.poll() {
-                Some(Action::Done(identity)) => return Ok(identity),
-                Some(Action::Connect) => self.connect().await,
+                None => self.wait().await,
+                Some(Action::Prepare { own_key }) => self.prepare(own_key).await,
+                Some(Action::Connect(login)) => self.connect(login).await,
                 Some(Action::Subscribe(filter)) => self.subscribe(filter).await,
-                Some(Action::Publish { topic, payload }) => match self.publish(&topic, payload)? {
-                    Some(ended) => Input::Disconnected(ended),
+                Some(Action::Publish { topic, payload }) => match self.publish(&topic, payload) {
+                    Some(input) => input,
                     None => continue,
                 },
-                Some(Action::Persist(record)) => self.persist(record)?,
-                None => self.wait().await,
+                Some(Action::Persist(record)) => self.persist(record).await,
+                Some(Action::Disconnect) => {
+                    self.disconnect().await;
+                    continue;
+                }
+                Some(Action::Report { error, retry_in }) => {
+                    tracing::warn!(?retry_in, error = &error as &dyn Error, "could not provision");
+                    (self.on_stage)(Stage::Waiting { because: error.to_string(), retry_in });
+                    continue;
+                }
+                Some(Action::Done(identity)) => return Ok(identity),
             };
+            if matches!(input, Input::Disconnected(_)) {
+                self.session = None;
+            }
             self.machine.handle(now(), input)?;
         }
     }
 
-    async fn connect(&mut self) -> Input {
-        match self.connector.connect(self.options).await {
+    async fn prepare(&self, own_key: bool) -> Input {
+        if let Err(error) = blocking(self.store, |store| store.prepare()).await {
+            return Input::NotPrepared(error);
+        }
+        match self.claim.map(Claim::key_plan) {
+            Some(KeyPlan::Given(own)) if own_key => Input::Prepared(Some((**own).clone())),
+            Some(KeyPlan::OnDevice(source)) if own_key => {
+                let source = Arc::clone(source);
+                // An RSA key takes seconds to find.
+                let made = blocking(self.store, move |store| {
+                    let staged = store.load(SystemTime::now()).map(|contents| contents.staged);
+                    let key = match staged.map_err(Unprepared::Store)? {
+                        Staged::Key(key) => key,
+                        Staged::Nothing | Staged::Issued(_) | Staged::Registered(_) => {
+                            let key = source.make().map_err(Unprepared::Key)?;
+                            store.stage_key(&key).map_err(Unprepared::Store)?;
+                            key
+                        }
+                    };
+                    // What can fail is the signing, where the key stays in a token.
+                    let request = SigningRequest::make(&key, COMMON_NAME)
+                        .map_err(|error| Unprepared::Key(KeyError::Unavailable(Box::new(error))))?;
+                    Ok(OwnKey { key, request })
+                });
+                match made.await {
+                    Ok(own) => Input::Prepared(Some(own)),
+                    Err(Unprepared::Store(error)) => Input::NotPrepared(error),
+                    Err(Unprepared::Key(error)) => Input::NoKey(error),
+                }
+            }
+            Some(_) | None => Input::Prepared(None),
+        }
+    }
+
+    async fn connect(&mut self, login: Login) -> Input {
+        let Some(options) = self.options(&login) else { return self.wait().await };
+        match self.connector.connect(&options).await {
             Ok(session) => {
                 self.session = Some(session);
-                tracing::info!(endpoint = %self.options.endpoint(), "connected with the claim certificate");
-                (self.on_stage)(Stage::ClaimConnected);
+                tracing::info!(endpoint = %options.endpoint(), client_id = %options.client_id(), "connected");
+                if matches!(login, Login::Claim) {
+                    (self.on_stage)(Stage::ClaimConnected);
+                }
                 Input::Connected
             }
             Err(error) => Input::ConnectFailed(error),
         }
     }
 
+    fn options(&self, login: &Login) -> Option<ConnectOptions> {
+        match (login, self.claim, self.adoption) {
+            (Login::Claim, Some(claim), _) => Some(claim.connect_options()),
+            (Login::Device(identity), Some(claim), _) => Some(claim.device_options(identity)),
+            (Login::Device(identity), None, Some(adoption)) => {
+                Some(device_options(adoption.endpoint.clone(), adoption.roots.clone(), identity))
+            }
+            (Login::Claim | Login::Device(_), None, _) => None,
+        }
+    }
+
     async fn subscribe(&self, filter: TopicFilter) -> Input {
-        let Some(session) = &self.session else { return no_session() };
+        let Some(session) = &self.session else { return self.wait().await };
         tokio::select! {
             outcome = session.subscribe(&filter) => match outcome {
                 Ok(()) => Input::Subscribed(filter),
@@ -179,41 +329,49 @@ impl Attempt<'_> {
         }
     }
 
-    /// Hands a request over; `Some` if the session has ended.
-    fn publish(&self, topic: &Topic, payload: Vec<u8>) -> Result<Option<SessionEnded>, ProvisionError> {
-        let Some(session) = &self.session else {
-            return Ok(Some(SessionEnded::new(EndReason::Disconnected)));
-        };
-        match session.publish(topic, Arc::from(payload)) {
+    /// Hands a request over; what happened, if it is not on its way.
+    fn publish(&self, topic: &Topic, payload: Vec<u8>) -> Option<Input> {
+        match self.session.as_ref()?.publish(topic, Arc::from(payload)) {
             // The answer says more than the acknowledgement, and a session that ends is heard of while waiting for it.
-            Ok(_ticket) => Ok(None),
-            Err(PublishError::Ended(ended)) => Ok(Some(ended)),
-            // Only RegisterThing has a size of the user's making.
-            Err(source) => Err(ProvisionError::Request { step: Step::Register, source }),
+            Ok(_ticket) => None,
+            Err(PublishError::Ended(ended)) => Some(Input::Disconnected(ended)),
+            Err(refused) => Some(Input::PublishRefused(refused)),
         }
     }
 
-    fn persist(&self, record: Record) -> Result<Input, ProvisionError> {
-        let stage = match record {
-            Record::Issued(issued) => {
-                self.store.stage_issued(&issued).map_err(ProvisionError::Store)?;
-                tracing::info!(certificate_id = %issued.certificate_id(), "certificate issued");
-                Stage::CertificateIssued { certificate_id: issued.certificate_id().to_string() }
-            }
-            Record::Registered(identity) => {
-                self.store.stage_registered(&identity).map_err(ProvisionError::Store)?;
-                tracing::info!(thing = %identity.thing_name(), "thing registered");
-                Stage::ThingRegistered { thing_name: identity.thing_name().clone() }
-            }
+    async fn persist(&self, record: Record) -> Input {
+        let kept = {
+            let record = record.clone();
+            blocking(self.store, move |store| match &record {
+                Record::Issued(issued) => store.stage_issued(issued),
+                Record::Registered(identity) => store.stage_registered(identity),
+                Record::Proven(identity) => store.promote(identity),
+            })
         };
+        if let Err(error) = kept.await {
+            return Input::NotPersisted(error);
+        }
+        let stage = Stage::from(&record);
+        tracing::info!(stage = stage.name(), detail = stage.detail(), "reached");
         (self.on_stage)(stage);
-        Ok(Input::Persisted)
+        Input::Persisted
+    }
+
+    async fn disconnect(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.disconnect(GOODBYE).await;
+        }
     }
 
     async fn wait(&self) -> Input {
-        let Some(session) = &self.session else { return no_session() };
+        let incoming = async {
+            match &self.session {
+                Some(session) => session.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            message = session.next() => match message {
+            message = incoming => match message {
                 Ok(message) => Input::Message(message),
                 Err(ended) => Input::Disconnected(ended),
             },
@@ -222,8 +380,25 @@ impl Attempt<'_> {
     }
 }
 
-fn no_session() -> Input {
-    Input::Disconnected(SessionEnded::new(EndReason::Disconnected))
+enum Unprepared {
+    Store(StoreError),
+    Key(KeyError),
+}
+
+/// Calls the store on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    store: &Arc<dyn IdentityStore>,
+    call: impl FnOnce(&dyn IdentityStore) -> T + Send + 'static,
+) -> T {
+    let store = Arc::clone(store);
+    match tokio::task::spawn_blocking(move || call(&*store)).await {
+        Ok(outcome) => outcome,
+        // The call panicked; or the runtime is shutting down, and then this is never polled again.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -234,68 +409,7 @@ async fn until(deadline: Option<Instant>) {
 }
 
 fn now() -> Now {
+    let random = getrandom::u64().unwrap_or(u64::MAX);
     // Tokio's clock, so that a test may pause it.
-    Now { instant: tokio::time::Instant::now().into_std(), wall: SystemTime::now() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use aether_mqtt::testing::{self, FakeBroker, PublishReaction};
-    use aether_mqtt::{Endpoint, ServerRoots};
-    use serde_json::json;
-
-    use super::*;
-    use crate::store::MockIdentityStore;
-
-    /// What was called, in order, by the driver and by the requests it sends.
-    type Calls = Arc<Mutex<Vec<&'static str>>>;
-
-    fn cloud(calls: &Calls) -> FakeBroker {
-        let (broker, calls) = (FakeBroker::new(), Arc::clone(calls));
-        broker.on_publish(move |publish| {
-            let accepted = format!("{}/accepted", publish.topic).parse().unwrap();
-            let (certificate, key) = testing::self_signed("AWS IoT Certificate");
-            let creates = publish.topic.as_str().ends_with("create/json");
-            calls.lock().unwrap().push(if creates { "create" } else { "register" });
-            let answer = if creates {
-                json!({ "certificateId": "c1", "certificatePem": certificate, "privateKey": key,
-                        "certificateOwnershipToken": "t" })
-            } else {
-                json!({ "thingName": "line7-press3" })
-            };
-            PublishReaction::acknowledge().reply(accepted, answer.to_string())
-        });
-        broker
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_certificate_is_kept_before_the_thing_is_registered() {
-        let calls = Calls::default();
-        let note = |call| {
-            let calls = Arc::clone(&calls);
-            move || calls.lock().unwrap().push(call)
-        };
-        let (load, issued, registered) = (note("load"), note("stage_issued"), note("stage_registered"));
-        let mut store = MockIdentityStore::new();
-        store.expect_load().times(1).returning(move || {
-            load();
-            Ok(Stored::Empty)
-        });
-        store.expect_stage_issued().times(1).withf(|one| one.token().reveal() == "t").returning(move |_| {
-            issued();
-            Ok(())
-        });
-        store.expect_stage_registered().times(1).returning(move |_| {
-            registered();
-            Ok(())
-        });
-        store.expect_promote().never();
-
-        let endpoint = Endpoint::new("localhost", 8883).unwrap();
-        let claim = Claim::new(endpoint, ServerRoots::mozilla(), testing::credentials("c"), "Aether".parse().unwrap());
-        provision(&cloud(&calls).connector(), &claim, &store, &|_| {}).await.unwrap();
-        assert_eq!(*calls.lock().unwrap(), ["load", "create", "stage_issued", "register", "stage_registered"]);
-    }
+    Now { instant: tokio::time::Instant::now().into_std(), wall: SystemTime::now(), random }
 }

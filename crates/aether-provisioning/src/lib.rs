@@ -19,21 +19,23 @@
 //! # Example
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use aether_mqtt::{Connector, Credentials, Endpoint, ServerRoots};
-//! use aether_provisioning::{Claim, Identity, IdentityStore, provision};
+//! use aether_provisioning::{Claim, IdentityStore, Provisioned, provision};
 //!
 //! async fn identity(
 //!     connector: &dyn Connector,
 //!     claim_certificate: Credentials,
-//!     store: &dyn IdentityStore,
-//! ) -> Result<Identity, Box<dyn std::error::Error>> {
+//!     store: &Arc<dyn IdentityStore>,
+//! ) -> Result<Provisioned, Box<dyn std::error::Error>> {
 //!     let endpoint = Endpoint::new("a1b2c3-ats.iot.eu-west-1.amazonaws.com", 8883)?;
 //!     let claim = Claim::new(endpoint, ServerRoots::mozilla(), claim_certificate, "Aether".parse()?)
 //!         .parameters([("SerialNumber".into(), "P3-00017".into())].into());
 //!     Ok(provision(connector, &claim, store, &|stage| tracing::info!(?stage)).await?)
 //! }
 //! # use aether_mqtt::testing::{self, FakeBroker, PublishReaction};
-//! # use aether_provisioning::{MemoryStore, Stored};
+//! # use aether_provisioning::MemoryStore;
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let broker = FakeBroker::new();
@@ -52,10 +54,12 @@
 //!
 //! # let connector = broker.connector();
 //! # let claim_certificate = testing::credentials("AetherClaimCert");
-//! let store = MemoryStore::default();
-//! let identity = identity(&connector, claim_certificate, &store).await?;
-//! assert_eq!(identity.thing_name().as_str(), "line7-press3");
-//! assert!(matches!(store.load()?, Stored::Registered(_)));
+//! let store: Arc<dyn IdentityStore> = Arc::new(MemoryStore::default());
+//! let provisioned = identity(&connector, claim_certificate, &store).await?;
+//! assert_eq!(provisioned.identity.thing_name().as_str(), "line7-press3");
+//! // The session that proved the identity goes on.
+//! let session = provisioned.session.expect("it has just connected");
+//! session.publish(&"line7-press3".parse()?, Arc::from(*b"hello"))?.await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -88,18 +92,24 @@
 mod claim;
 mod driver;
 mod error;
+mod flow;
 mod identity;
 mod keys;
-mod machine;
 mod names;
+mod retry;
+mod stage;
 mod store;
+mod time;
 mod wire;
 
-pub use claim::Claim;
-pub use driver::{Stage, provision, provision_until};
+pub use claim::{Claim, KeyPlan};
+pub use driver::{Adoption, OnStage, Provisioned, adopt_until, provision, provision_until, renew_until};
 pub use error::{AnswerProblem, ProvisionError, Step};
+pub use flow::{Action, Input, Login, Now, OwnKey, Provisioner, Record, Start};
 pub use identity::{Identity, IssuedCertificate, OwnershipToken};
 pub use keys::{InvalidKeyKind, InvalidRequest, KeyError, KeyKind, KeySource, SigningRequest, SoftwareKeys};
-pub use machine::{Action, Input, Now, Provisioner, Record};
 pub use names::{CertificateId, InvalidName, TemplateName, ThingName};
-pub use store::{DirectoryStore, IdentityStore, MemoryStore, StoreError, Stored};
+pub use retry::{InvalidRetry, RetryPolicy};
+pub use stage::Stage;
+pub use store::{Contents, DirectoryStore, Fault, Finding, IdentityStore, MemoryStore, Staged, StoreError};
+pub use wire::{Encoding, InvalidEncoding};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aether_mqtt::testing;
 use aether_mqtt::{ConnectError, Credentials};
-use aether_provisioning::{MemoryStore, provision};
+use aether_provisioning::{Contents, IdentityStore, MemoryStore, provision};
 use support::{Answer, TOKEN, chain, claim_with, cloud, created, registered, soon};
 
 /// Everything that was logged.
@@ -25,6 +25,10 @@ impl io::Write for Log {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn contents(store: &Arc<dyn IdentityStore>) -> Contents {
+    store.load(std::time::SystemTime::now()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,17 +50,17 @@ async fn no_log_debug_output_or_error_shows_a_key_or_a_token() {
     );
     broker.fail_connects([ConnectError::Closed { endpoint: "localhost:8883".to_owned() }]);
     let credentials = Credentials::from_pem(claim_certificate.as_bytes(), claim_key.as_bytes()).unwrap();
-    let (claim, store) = (claim_with(credentials), MemoryStore::default());
-    let identity = soon(provision(&broker.connector(), &claim, &store, &|_| {})).await.unwrap();
+    let (claim, store): (_, Arc<dyn IdentityStore>) = (claim_with(credentials), Arc::new(MemoryStore::default()));
+    let identity = soon(provision(&broker.connector(), &claim, &store, &|_| {})).await.unwrap().identity;
 
     // And an error that ends it.
     let failing = cloud([Answer::Accepted(created("c2"))], [Answer::Rejected(400, "InvalidParameters")]);
-    let other_store = MemoryStore::default();
-    let error = soon(provision(&failing.connector(), &claim, &other_store, &|_| {})).await.unwrap_err();
+    let other_store: Arc<dyn IdentityStore> = Arc::new(MemoryStore::default());
+    let error = soon(provision(&failing.connector(), &claim, &other_store, &|_| {})).await.err().unwrap();
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("certificate issued") && logged.contains("could not provision"), "{logged}");
-    let shown = format!("{logged} {claim:?} {store:?} {other_store:?} {identity:?} {error:?} {}", chain(&error));
+    assert!(logged.contains("certificate-issued") && logged.contains("could not provision"), "{logged}");
+    let shown = format!("{logged} {claim:?} {:?} {:?} {identity:?} {error:?} {}", contents(&store), contents(&other_store), chain(&error));
     let keys = [claim_key, device_key, unusable["privateKey"].as_str().unwrap().to_owned()];
     for key in keys {
         for line in key.lines().filter(|line| !line.starts_with("-----")) {

@@ -45,6 +45,22 @@ pub fn self_signed(common_name: &str) -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
+/// A certificate for somebody else's public key (SubjectPublicKeyInfo, DER), signed by a CA made for it, in PEM: what a
+/// cloud answers a signing request with.
+///
+/// # Panics
+///
+/// If the key is not readable, or `common_name` cannot stand in a certificate.
+#[must_use]
+pub fn certificate_of(public_key_der: &[u8], common_name: &str) -> String {
+    let subject = rcgen::SubjectPublicKeyInfo::from_der(public_key_der).expect("a public key");
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    let key = rcgen::KeyPair::generate().expect("a P-256 key can be made");
+    let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), key);
+    params.signed_by(&subject, &issuer).expect("the common name can stand in a certificate").pem()
+}
+
 /// Fresh credentials of a self-signed certificate.
 ///
 /// # Panics

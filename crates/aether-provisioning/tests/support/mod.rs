@@ -2,16 +2,19 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub(crate) mod run;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aether_mqtt::testing::{self, FakeBroker, PublishReaction, Published};
 use aether_mqtt::{Credentials, Endpoint, ServerRoots, Topic};
-use aether_provisioning::{Claim, Identity, IssuedCertificate, OwnershipToken};
+use aether_provisioning::{Claim, Identity, IssuedCertificate, OwnershipToken, SigningRequest};
 use serde_json::{Value, json};
 
 pub(crate) const CREATE: &str = "$aws/certificates/create/json";
+pub(crate) const CREATE_FROM_CSR: &str = "$aws/certificates/create-from-csr/json";
 pub(crate) const REGISTER: &str = "$aws/provisioning-templates/Aether/provision/json";
 pub(crate) const TOKEN: &str = "ownership-token-0123456789";
 
@@ -45,6 +48,8 @@ pub(crate) fn identity(certificate_id: &str, thing_name: &str) -> Identity {
 /// How the cloud answers one request.
 pub(crate) enum Answer {
     Accepted(Value),
+    /// The certificate that was asked for with a signing request, under this id.
+    Certified(&'static str),
     Rejected(i64, &'static str),
     Twice(Value),
     Late(Duration, Value),
@@ -77,33 +82,71 @@ pub(crate) fn cloud(
     let answers = Arc::new(Mutex::new(answers));
     broker.on_publish(move |publish: &Published| {
         let mut answers = answers.lock().unwrap();
-        let next = match publish.topic.as_str() {
-            CREATE => answers[0].pop_front(),
-            REGISTER => answers[1].pop_front(),
-            other => panic!("a publish on {other}"),
+        let topic = publish.topic.as_str();
+        let next = if is(topic, CREATE) || is(topic, CREATE_FROM_CSR) {
+            answers[0].pop_front()
+        } else if is(topic, REGISTER) {
+            answers[1].pop_front()
+        } else if topic == "line7-press3" {
+            return PublishReaction::acknowledge();
+        } else {
+            panic!("a publish on {topic}")
         };
-        react(&publish.topic, next.unwrap_or(Answer::Silence))
+        react(publish, next.unwrap_or(Answer::Silence))
     });
     broker
 }
 
-fn react(request: &Topic, answer: Answer) -> PublishReaction {
+/// Whether `topic` is the request topic `json`, or the same for CBOR.
+fn is(topic: &str, json: &str) -> bool {
+    topic.strip_suffix("cbor").or_else(|| topic.strip_suffix("json")) == json.strip_suffix("json")
+}
+
+fn react(publish: &Published, answer: Answer) -> PublishReaction {
+    let request = &publish.topic;
     let topic = |suffix| format!("{request}/{suffix}").parse::<Topic>().unwrap();
+    let write = |value: &Value| {
+        if !request.as_str().ends_with("cbor") {
+            return value.to_string().into_bytes();
+        }
+        let mut bytes = Vec::new();
+        ciborium::into_writer(value, &mut bytes).unwrap();
+        bytes
+    };
     let reaction = PublishReaction::acknowledge();
     match answer {
-        Answer::Accepted(value) => reaction.reply(topic("accepted"), value.to_string()),
+        Answer::Accepted(value) => reaction.reply(topic("accepted"), write(&value)),
+        Answer::Certified(id) => {
+            let certificate = testing::certificate_of(signing_request(publish).public_key_der(), "AWS IoT Certificate");
+            let value = json!({ "certificateId": id, "certificatePem": certificate, "certificateOwnershipToken": TOKEN });
+            reaction.reply(topic("accepted"), write(&value))
+        }
         Answer::Rejected(status, code) => {
             let value = json!({ "statusCode": status, "errorCode": code, "errorMessage": "no" });
-            reaction.reply(topic("rejected"), value.to_string())
+            reaction.reply(topic("rejected"), write(&value))
         }
-        Answer::Twice(value) => {
-            reaction.reply(topic("accepted"), value.to_string()).reply(topic("accepted"), value.to_string())
-        }
-        Answer::Late(delay, value) => reaction.reply(topic("accepted"), value.to_string()).after(delay),
+        Answer::Twice(value) => reaction.reply(topic("accepted"), write(&value)).reply(topic("accepted"), write(&value)),
+        Answer::Late(delay, value) => reaction.reply(topic("accepted"), write(&value)).after(delay),
         Answer::Garbage => reaction.reply(topic("accepted"), "{]"),
         Answer::Silence => reaction,
         Answer::HangUp => PublishReaction::hang_up(),
     }
+}
+
+/// The signing request in a request for a certificate.
+fn signing_request(publish: &Published) -> SigningRequest {
+    let value: Value = if publish.topic.as_str().ends_with("cbor") {
+        ciborium::from_reader(publish.payload.as_ref()).unwrap()
+    } else {
+        serde_json::from_slice(&publish.payload).unwrap()
+    };
+    SigningRequest::from_pem(value["certificateSigningRequest"].as_str().unwrap().as_bytes()).unwrap()
+}
+
+/// Every signing request that reached the cloud.
+pub(crate) fn signing_requests(broker: &FakeBroker) -> Vec<SigningRequest> {
+    let publishes = broker.publishes();
+    publishes.iter().filter(|publish| is(publish.topic.as_str(), CREATE_FROM_CSR)).map(signing_request).collect()
 }
 
 /// How often each request was made: create, register.

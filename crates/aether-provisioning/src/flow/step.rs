@@ -1,0 +1,480 @@
+//! Every transition: for each input, what each state makes of it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use aether_mqtt::{ConnectError, Message, SessionEnded, Topic, TopicFilter};
+
+use super::io::{Action, Input, Login, Now, OwnKey, Record};
+use super::state::{Proof, Resume, State};
+use super::{CLOCK_CHECK, Issued, Provisioner, RELEASED, Request, SAME_CLIENT_PAUSE, Subscriptions, TOKEN_LIFETIME};
+use crate::retry::Verdict;
+use crate::wire::{Outcome, Rejection};
+use crate::{AnswerProblem, Identity, IssuedCertificate, ProvisionError, Step, StoreError};
+
+type Next = Result<State, ProvisionError>;
+
+impl Provisioner {
+    pub(super) fn step(&mut self, state: State, now: Now, input: Input) -> Next {
+        match input {
+            Input::Prepared(own_key) => self.prepared(state, now, own_key),
+            Input::NotPrepared(error) => match state {
+                State::Preparing => self.interrupt(now, ProvisionError::Store(error)),
+                other => Ok(other),
+            },
+            Input::NoKey(error) => match state {
+                State::Preparing => self.interrupt(now, ProvisionError::Key(error)),
+                other => Ok(other),
+            },
+            Input::Connected => self.connected(state, now),
+            Input::ConnectFailed(error) => self.connect_failed(state, now, error),
+            Input::Subscribed(filter) => self.subscribed(state, now, &filter),
+            Input::SubscribeRefused(source) => match state {
+                State::SubscribingCreate { .. } | State::SubscribingRegister { .. } => {
+                    let step = self.arrow(&state);
+                    self.interrupt(now, ProvisionError::SubscriptionRefused { step, source })
+                }
+                other => Ok(other),
+            },
+            Input::PublishRefused(source) => match state {
+                State::Creating | State::Registering => {
+                    Err(ProvisionError::Request { step: self.arrow(&state), source })
+                }
+                other => Ok(other),
+            },
+            Input::Message(message) => match state {
+                State::Creating => self.created(now, &message),
+                State::Registering => self.registered(now, &message),
+                // Late, early or twice: it belongs to no question that is open.
+                other => Ok(other),
+            },
+            Input::Persisted => self.persisted(state, now),
+            Input::NotPersisted(error) => self.not_persisted(state, now, error),
+            Input::Elapsed => match self.deadline {
+                Some(deadline) if now.instant >= deadline => self.elapsed(state, now),
+                Some(_) | None => Ok(state),
+            },
+            Input::Disconnected(source) => self.disconnected(state, now, source),
+        }
+    }
+
+    // --- From one attempt to the next -------------------------------------------------------------------------------
+
+    /// Begins an attempt, with what is known.
+    fn attempt(&mut self, now: Now) -> Next {
+        let Some(request) = &self.request else { return Ok(State::Failed) };
+        let least = request.not_before.max(SystemTime::UNIX_EPOCH + RELEASED);
+        if now.wall < least {
+            let error = ProvisionError::Clock { found: now.wall, least };
+            return Ok(self.report_and_rest(now, error, CLOCK_CHECK, Resume::Begin));
+        }
+        if now.wall > request.not_after {
+            return Err(ProvisionError::ClaimExpired { at: request.not_after, found: now.wall });
+        }
+        self.forget_old_token(now);
+        if self.issued.is_some() {
+            return Ok(if self.session.is_some() { self.towards_register(now) } else { self.connect() });
+        }
+        self.actions.push_back(Action::Prepare { own_key: request.from_csr });
+        self.deadline = None;
+        Ok(State::Preparing)
+    }
+
+    fn forget_old_token(&mut self, now: Now) {
+        // A certificate from the future tells of a clock that was set back: its token is tried.
+        let age = |one: &Issued| now.wall.duration_since(one.certificate.issued_at()).unwrap_or_default();
+        self.issued = self.issued.take().filter(|one| age(one) < TOKEN_LIFETIME);
+    }
+
+    /// After a failure: tells it and rests, or ends the run with it.
+    fn interrupt(&mut self, now: Now, error: ProvisionError) -> Next {
+        match self.waits.after(error.pace(), now.random) {
+            Verdict::After(delay) => {
+                self.actions.clear();
+                self.disconnect();
+                Ok(self.report_and_rest(now, error, delay, Resume::Begin))
+            }
+            Verdict::Final => Err(error),
+            Verdict::GiveUp(attempts) => Err(ProvisionError::GaveUp { attempts, last: Box::new(error) }),
+        }
+    }
+
+    fn report_and_rest(
+        &mut self,
+        now: Now,
+        error: ProvisionError,
+        retry_in: Duration,
+        resume: Resume,
+    ) -> State {
+        self.actions.push_back(Action::Report { error, retry_in: Some(retry_in) });
+        self.rest(resume, now.instant + retry_in)
+    }
+
+    pub(super) fn rest(&mut self, resume: Resume, until: Instant) -> State {
+        self.deadline = Some(until);
+        State::Resting { resume }
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        if self.session.take().is_some() {
+            self.actions.push_back(Action::Disconnect);
+        }
+    }
+
+    fn elapsed(&mut self, state: State, now: Now) -> Next {
+        match state {
+            State::Resting { resume } => match resume {
+                Resume::Begin => self.attempt(now),
+                Resume::StoreIssued => self.store_issued(now),
+                Resume::StoreRegistered { identity } => Ok(self.store_registered(*identity)),
+                Resume::Prove { proof } => Ok(self.try_proof(proof)),
+            },
+            State::SubscribingCreate { .. }
+            | State::Creating
+            | State::SubscribingRegister { .. }
+            | State::Registering => {
+                let after = self.request.as_ref().map(|one| one.answer_timeout).unwrap_or_default();
+                let step = self.arrow(&state);
+                self.doubt_token(&state);
+                self.interrupt(now, ProvisionError::Silent { step, after })
+            }
+            // These set no deadline: connecting and keeping have limits of their own.
+            other @ (State::Preparing
+            | State::Connecting
+            | State::StoringIssued
+            | State::StoringRegistered { .. }
+            | State::Proving { .. }
+            | State::StoringProven { .. }
+            | State::Done
+            | State::Failed) => Ok(other),
+        }
+    }
+
+    /// A RegisterThing that stays unanswered may have been carried out, and then its token is spent.
+    fn doubt_token(&mut self, state: &State) {
+        if let (State::Registering, Some(issued)) = (state, &mut self.issued) {
+            issued.doubtful = true;
+        }
+    }
+
+    fn disconnected(&mut self, state: State, now: Now, source: SessionEnded) -> Next {
+        self.session = None;
+        match state {
+            State::SubscribingCreate { .. }
+            | State::Creating
+            | State::SubscribingRegister { .. }
+            | State::Registering => {
+                let step = self.arrow(&state);
+                self.doubt_token(&state);
+                self.interrupt(now, ProvisionError::Ended { step, source })
+            }
+            // No connection is needed now, or the one needed is not there yet.
+            other @ (State::Preparing
+            | State::Connecting
+            | State::StoringIssued
+            | State::StoringRegistered { .. }
+            | State::Proving { .. }
+            | State::StoringProven { .. }
+            | State::Resting { .. }
+            | State::Done
+            | State::Failed) => Ok(other),
+        }
+    }
+
+    // --- Towards a certificate --------------------------------------------------------------------------------------
+
+    fn prepared(&mut self, state: State, now: Now, own_key: Option<OwnKey>) -> Next {
+        match state {
+            State::Preparing => {
+                if own_key.is_none() && self.request.as_ref().is_some_and(|one| one.from_csr) {
+                    return Ok(State::Preparing);
+                }
+                self.own_key = own_key;
+                Ok(if self.session.is_some() { self.towards_create(now) } else { self.connect() })
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn connect(&mut self) -> State {
+        self.deadline = None;
+        self.actions.push_back(Action::Connect(Login::Claim));
+        State::Connecting
+    }
+
+    fn connected(&mut self, state: State, now: Now) -> Next {
+        match state {
+            State::Connecting => {
+                self.session = Some(Subscriptions::default());
+                Ok(if self.issued.is_some() { self.towards_register(now) } else { self.towards_create(now) })
+            }
+            State::Proving { proof } => {
+                self.session = Some(Subscriptions::default());
+                self.waits.succeeded();
+                self.actions.push_back(Action::Persist(Record::Proven(proof.identity.clone())));
+                Ok(State::StoringProven { identity: Box::new(proof.identity) })
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn connect_failed(&mut self, state: State, now: Now, error: ConnectError) -> Next {
+        match state {
+            State::Connecting => self.interrupt(now, ProvisionError::Connect(error)),
+            State::Proving { proof } => self.proof_failed(now, proof, error),
+            other => Ok(other),
+        }
+    }
+
+    fn towards_create(&mut self, now: Now) -> State {
+        let Some(request) = &self.request else { return State::Failed };
+        let missing = request.create.answers().to_vec();
+        self.subscribe(now, &missing);
+        State::SubscribingCreate { missing }
+    }
+
+    fn towards_register(&mut self, now: Now) -> State {
+        let Some(request) = &self.request else { return State::Failed };
+        if self.session.is_some_and(|session| session.register) {
+            return self.ask_register(now);
+        }
+        let missing = request.register.answers().to_vec();
+        self.subscribe(now, &missing);
+        State::SubscribingRegister { missing }
+    }
+
+    fn subscribed(&mut self, state: State, now: Now, filter: &TopicFilter) -> Next {
+        match state {
+            State::SubscribingCreate { mut missing } => {
+                missing.retain(|one| one != filter);
+                if !missing.is_empty() {
+                    return Ok(State::SubscribingCreate { missing });
+                }
+                if let Some(session) = &mut self.session {
+                    session.create = true;
+                }
+                Ok(self.ask_create(now))
+            }
+            State::SubscribingRegister { mut missing } => {
+                missing.retain(|one| one != filter);
+                if !missing.is_empty() {
+                    return Ok(State::SubscribingRegister { missing });
+                }
+                if let Some(session) = &mut self.session {
+                    session.register = true;
+                }
+                Ok(self.ask_register(now))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn ask_create(&mut self, now: Now) -> State {
+        let Some(request) = &self.request else { return State::Failed };
+        let payload = match &self.own_key {
+            Some(own) => request.encoding.csr_request(&own.request),
+            None => request.encoding.create_request(),
+        };
+        self.ask(now, request.create.request.clone(), payload);
+        State::Creating
+    }
+
+    fn created(&mut self, now: Now, message: &Message) -> Next {
+        let Some(request) = &self.request else { return Ok(State::Failed) };
+        let step = if request.from_csr { Step::CreateFromCsr } else { Step::Create };
+        match request.create.outcome(&message.topic) {
+            None => Ok(State::Creating),
+            Some(Outcome::Rejected) => {
+                let error = self.rejection(step, &message.payload);
+                self.interrupt(now, error)
+            }
+            Some(Outcome::Accepted) => {
+                let own_key = self.own_key.as_ref().map(|own| &own.key);
+                match request.encoding.read_created(&message.payload, own_key) {
+                    Err(source) => self.interrupt(now, ProvisionError::Answer { step, source }),
+                    Ok(created) => {
+                        let certificate = IssuedCertificate::new(
+                            created.certificate_id,
+                            created.credentials,
+                            created.token,
+                            now.wall,
+                        );
+                        self.issued = Some(Issued { certificate, doubtful: false });
+                        self.store_issued(now)
+                    }
+                }
+            }
+        }
+    }
+
+    // --- Towards a Thing --------------------------------------------------------------------------------------------
+
+    fn store_issued(&mut self, now: Now) -> Next {
+        let Some(issued) = &self.issued else { return self.attempt(now) };
+        self.deadline = None;
+        self.actions.push_back(Action::Persist(Record::Issued(issued.certificate.clone())));
+        Ok(State::StoringIssued)
+    }
+
+    fn ask_register(&mut self, now: Now) -> State {
+        let (Some(request), Some(issued)) = (&self.request, &self.issued) else { return State::Failed };
+        let payload = request.encoding.register_request(issued.certificate.token(), &request.parameters);
+        self.ask(now, request.register.request.clone(), payload);
+        State::Registering
+    }
+
+    fn registered(&mut self, now: Now, message: &Message) -> Next {
+        let Some(request) = &self.request else { return Ok(State::Failed) };
+        let step = Step::Register;
+        match request.register.outcome(&message.topic) {
+            None => Ok(State::Registering),
+            Some(Outcome::Rejected) => {
+                let rejection = request.encoding.read_rejected(&message.payload);
+                let spent = self.issued.as_ref().is_some_and(|one| one.doubtful)
+                    && rejection.as_ref().is_ok_and(Rejection::may_concern_token);
+                if spent {
+                    // The answer to its first use was lost. A new certificate, on the same session.
+                    self.issued = None;
+                    return self.attempt(now);
+                }
+                if let Some(issued) = &mut self.issued {
+                    issued.doubtful = false;
+                }
+                let error = self.rejection(step, &message.payload);
+                self.interrupt(now, error)
+            }
+            Some(Outcome::Accepted) => {
+                let answer = match request.encoding.read_registered(&message.payload) {
+                    Ok(answer) => answer,
+                    Err(source) => return self.unusable_thing(now, source),
+                };
+                let template = request.template.clone();
+                let Some(thing_name) = answer.thing_name else { return Err(ProvisionError::NoThingName { template }) };
+                if let Some(expected) = request.renews.as_ref().filter(|one| **one != thing_name) {
+                    let expected = expected.clone();
+                    return Err(ProvisionError::OtherThing { template, expected, found: thing_name });
+                }
+                let Some(issued) = self.issued.take() else { return Ok(State::Registering) };
+                self.waits.succeeded();
+                Ok(self.store_registered(issued.certificate.registered(thing_name, answer.device_configuration)))
+            }
+        }
+    }
+
+    /// The service has registered something, and its answer cannot be used: the token is spent.
+    fn unusable_thing(&mut self, now: Now, source: AnswerProblem) -> Next {
+        if let Some(issued) = &mut self.issued {
+            issued.doubtful = true;
+        }
+        self.interrupt(now, ProvisionError::Answer { step: Step::Register, source })
+    }
+
+    // --- Towards a proof --------------------------------------------------------------------------------------------
+
+    pub(super) fn store_registered(&mut self, identity: Identity) -> State {
+        self.deadline = None;
+        self.actions.push_back(Action::Persist(Record::Registered(identity.clone())));
+        State::StoringRegistered { identity: Box::new(identity) }
+    }
+
+    /// Leaves the session of who asked, and connects as the device.
+    pub(super) fn prove(&mut self, now: Now, identity: Identity) -> State {
+        let asked = self.session.is_some();
+        self.disconnect();
+        let same_client = |one: &Request| one.client_id == identity.thing_name().as_str();
+        let pause = asked && self.request.as_ref().is_some_and(same_client);
+        let proof = Box::new(Proof { identity, attempts: 0, since: now.instant });
+        if pause {
+            return self.rest(Resume::Prove { proof }, now.instant + SAME_CLIENT_PAUSE);
+        }
+        self.try_proof(proof)
+    }
+
+    fn try_proof(&mut self, mut proof: Box<Proof>) -> State {
+        proof.attempts = proof.attempts.saturating_add(1);
+        self.deadline = None;
+        self.actions.push_back(Action::Connect(Login::Device(proof.identity.clone())));
+        State::Proving { proof }
+    }
+
+    fn proof_failed(&mut self, now: Now, proof: Box<Proof>, source: ConnectError) -> Next {
+        let error = ProvisionError::Prove { thing_name: proof.identity.thing_name().clone(), source };
+        let waited = now.instant.saturating_duration_since(proof.since);
+        if self.activation.is_some_and(|most| waited >= most) {
+            return Err(ProvisionError::GaveUp { attempts: proof.attempts, last: Box::new(error) });
+        }
+        match self.waits.after(error.pace(), now.random) {
+            Verdict::After(delay) => Ok(self.report_and_rest(now, error, delay, Resume::Prove { proof })),
+            Verdict::Final | Verdict::GiveUp(_) => Err(error),
+        }
+    }
+
+    // --- What was kept, or not --------------------------------------------------------------------------------------
+
+    fn persisted(&mut self, state: State, now: Now) -> Next {
+        match state {
+            State::StoringIssued => {
+                self.waits.succeeded();
+                // Keeping it may have taken long.
+                self.forget_old_token(now);
+                self.attempt(now)
+            }
+            State::StoringRegistered { identity } => Ok(self.prove(now, *identity)),
+            State::StoringProven { identity } => Ok(self.done(*identity)),
+            other => Ok(other),
+        }
+    }
+
+    fn not_persisted(&mut self, state: State, now: Now, error: StoreError) -> Next {
+        let resume = match state {
+            State::StoringIssued => Resume::StoreIssued,
+            State::StoringRegistered { identity } => Resume::StoreRegistered { identity },
+            // It works, and stays what it is on disk: registered. The next start proves it again.
+            State::StoringProven { identity } => {
+                self.actions.push_back(Action::Report { error: ProvisionError::Store(error), retry_in: None });
+                return Ok(self.done(*identity));
+            }
+            other => return Ok(other),
+        };
+        let error = ProvisionError::Store(error);
+        match self.waits.after(error.pace(), now.random) {
+            // The session stays open: the next question is asked on it.
+            Verdict::After(delay) => Ok(self.report_and_rest(now, error, delay, resume)),
+            Verdict::Final | Verdict::GiveUp(_) => Err(error),
+        }
+    }
+
+    fn done(&mut self, identity: Identity) -> State {
+        self.actions.push_back(Action::Done(identity));
+        State::Done
+    }
+
+    // --- Small parts ------------------------------------------------------------------------------------------------
+
+    fn subscribe(&mut self, now: Now, filters: &[TopicFilter]) {
+        self.actions.extend(filters.iter().cloned().map(Action::Subscribe));
+        self.set_answer_deadline(now);
+    }
+
+    fn ask(&mut self, now: Now, topic: Topic, payload: Vec<u8>) {
+        self.actions.push_back(Action::Publish { topic, payload });
+        self.set_answer_deadline(now);
+    }
+
+    fn set_answer_deadline(&mut self, now: Now) {
+        self.deadline = self.request.as_ref().map(|one| now.instant + one.answer_timeout);
+    }
+
+    fn arrow(&self, state: &State) -> Step {
+        state.arrow(self.request.as_ref().is_some_and(|one| one.from_csr))
+    }
+
+    fn rejection(&self, step: Step, payload: &[u8]) -> ProvisionError {
+        let encoding = self.request.as_ref().map(|one| one.encoding).unwrap_or_default();
+        match encoding.read_rejected(payload) {
+            Ok(Rejection { status_code, error_code, error_message }) => {
+                ProvisionError::Rejected { step, status_code, error_code, error_message }
+            }
+            Err(source) => ProvisionError::Answer { step, source },
+        }
+    }
+}
