@@ -1,6 +1,7 @@
 //! The loop around the machine: the only place with a connection, a store and a clock.
 
 use std::error::Error;
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,6 +30,12 @@ pub struct Provisioned {
     /// The connection that proved it, with the Thing name as client id: to go on with, as AWS IoT Core takes one
     /// CONNECT per second and client id. `None` where the identity was active already.
     pub session: Option<Box<dyn Session>>,
+}
+
+impl fmt::Debug for Provisioned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provisioned").field("identity", &self.identity).finish_non_exhaustive()
+    }
 }
 
 /// The stages of a run, as they are reached. Calls come from within and must be quick.

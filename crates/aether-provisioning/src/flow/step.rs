@@ -62,19 +62,20 @@ impl Provisioner {
     /// Begins an attempt, with what is known.
     fn attempt(&mut self, now: Now) -> Next {
         let Some(request) = &self.request else { return Ok(State::Failed) };
+        let (from_csr, not_after) = (request.from_csr, request.not_after);
         let least = request.not_before.max(SystemTime::UNIX_EPOCH + RELEASED);
         if now.wall < least {
             let error = ProvisionError::Clock { found: now.wall, least };
             return Ok(self.report_and_rest(now, error, CLOCK_CHECK, Resume::Begin));
         }
-        if now.wall > request.not_after {
-            return Err(ProvisionError::ClaimExpired { at: request.not_after, found: now.wall });
+        if now.wall > not_after {
+            return Err(ProvisionError::ClaimExpired { at: not_after, found: now.wall });
         }
         self.forget_old_token(now);
         if self.issued.is_some() {
             return Ok(if self.session.is_some() { self.towards_register(now) } else { self.connect() });
         }
-        self.actions.push_back(Action::Prepare { own_key: request.from_csr });
+        self.actions.push_back(Action::Prepare { own_key: from_csr });
         self.deadline = None;
         Ok(State::Preparing)
     }
