@@ -308,7 +308,8 @@ async fn a_rotation_replaces_the_identity_and_keeps_the_old_one_until_it_is_conf
     store.promote(&identity("old", "line7-press3")).unwrap();
     let current = kept(&store).active.unwrap();
     let connector = broker.connector();
-    let renewed = renew_until(&connector, &claim(), &current, &store, &|_| {}, std::future::pending());
+    let claim = claim();
+    let renewed = renew_until(&connector, &claim, &current, &store, &|_| {}, std::future::pending());
     let done = soon(renewed).await.unwrap().unwrap();
     assert_eq!((done.identity.certificate_id().as_str(), active_id(&store).as_str()), ("c0", "c0"));
     assert!(kept(&store).unconfirmed);
@@ -324,7 +325,8 @@ async fn a_rotation_that_is_refused_leaves_everything_as_it_was() {
     let current = identity("old", "line7-press3");
     store.promote(&current).unwrap();
     let connector = broker.connector();
-    let renewed = renew_until(&connector, &claim(), &current, &store, &|_| {}, std::future::pending());
+    let claim = claim();
+    let renewed = renew_until(&connector, &claim, &current, &store, &|_| {}, std::future::pending());
     assert!(!soon(renewed).await.err().unwrap().is_retryable());
     assert_eq!(active_id(&store), "old");
     assert!(matches!(kept(&store).staged, Staged::Nothing));

@@ -136,7 +136,7 @@ fn react(publish: &Published, answer: Answer) -> PublishReaction {
 /// The signing request in a request for a certificate.
 fn signing_request(publish: &Published) -> SigningRequest {
     let value: Value = if publish.topic.as_str().ends_with("cbor") {
-        ciborium::from_reader(publish.payload.as_ref()).unwrap()
+        ciborium::from_reader(&publish.payload[..]).unwrap()
     } else {
         serde_json::from_slice(&publish.payload).unwrap()
     };
