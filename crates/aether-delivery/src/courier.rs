@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aether_mqtt::{Backoff, ConnectError, ConnectOptions, Connector, Session, Topic};
+use aether_mqtt::{Backoff, ConnectError, ConnectOptions, Connector, EndReason, Session, Topic};
 use aether_outbox::{Outbox, Stats};
 use tokio::{
     sync::watch,
@@ -31,7 +31,7 @@ impl Courier {
     ) -> CourierBuilder {
         let reconnect = Backoff::new(Duration::from_secs(1), Duration::from_secs(120));
         let (window, pace, on_link) = (aether_mqtt::MAX_UNACKNOWLEDGED, Pace::UNLIMITED, Box::new(|_| {}));
-        CourierBuilder { connector, options, topic, outbox, window, pace, reconnect, on_link }
+        CourierBuilder { connector, options, topic, outbox, window, pace, reconnect, on_link, session: None }
     }
 }
 
@@ -46,9 +46,17 @@ pub struct CourierBuilder {
     pace: Pace,
     reconnect: Backoff,
     on_link: Box<dyn Fn(Link) + Send + Sync>,
+    session: Option<Box<dyn Session>>,
 }
 
 impl CourierBuilder {
+    /// Begins with a session that is there already, made with the same options: AWS IoT Core takes
+    /// one CONNECT per second and client id. Default: the courier connects.
+    pub fn session(mut self, session: Box<dyn Session>) -> Self {
+        self.session = Some(session);
+        self
+    }
+
     /// Most publishes without a PUBACK. Default: 100. Range: 1 to 100, the most that AWS IoT Core
     /// allows; other numbers are moved to the nearer end.
     pub fn window(mut self, publishes: usize) -> Self {
@@ -82,9 +90,10 @@ impl CourierBuilder {
     /// Called outside a tokio runtime.
     pub fn start(self) -> RunningCourier {
         let (link, link_seen) = watch::channel(Link::Down);
+        let (refusals, refusals_seen) = watch::channel(0);
         let (outbox, stop) = (Arc::clone(&self.outbox), Stop::default());
-        let task = tokio::spawn(Worker { settings: self, link, stop: stop.clone() }.run());
-        RunningCourier { link: link_seen, outbox, stop, task }
+        let task = tokio::spawn(Worker { settings: self, link, refusals, stop: stop.clone() }.run());
+        RunningCourier { link: link_seen, refusals: refusals_seen, outbox, stop, task }
     }
 }
 
@@ -109,6 +118,7 @@ pub enum Link {
 #[derive(Debug)]
 pub struct RunningCourier {
     link: watch::Receiver<Link>,
+    refusals: watch::Receiver<u32>,
     outbox: Arc<Outbox>,
     stop: Stop,
     task: JoinHandle<()>,
@@ -139,6 +149,20 @@ impl RunningCourier {
         let _ = self.link.clone().wait_for(|link| *link == Link::Up).await;
     }
 
+    /// Waits until the broker has refused this client `in_a_row` times: connects that it refused, or
+    /// sessions that it ended before it had acknowledged anything. A network that is away counts for
+    /// nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub async fn refused(&self, in_a_row: u32) {
+        if self.refusals.clone().wait_for(|refusals| *refusals >= in_a_row).await.is_err() {
+            // The courier has ended, and refuses nothing any more.
+            std::future::pending().await
+        }
+    }
+
     /// Sends what waits, as far as that is possible within `within`, says goodbye to the broker and
     /// ends. Without a connection it tries to get one until then, unless nothing waits. Returns how
     /// the outbox was left.
@@ -166,17 +190,27 @@ const HURRIED: Duration = Duration::from_secs(1);
 /// Longest time that the MQTT DISCONNECT may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Whether the broker was there and did not want this client.
+fn is_refusal(cause: &ConnectError) -> bool {
+    matches!(
+        cause,
+        ConnectError::CertificateRefused { .. } | ConnectError::Refused { .. } | ConnectError::Closed { .. }
+    )
+}
+
 struct Worker {
     settings: CourierBuilder,
     link: watch::Sender<Link>,
+    refusals: watch::Sender<u32>,
     stop: Stop,
 }
 
 impl Worker {
     async fn run(mut self) {
         let mut bucket = self.settings.pace.start(Instant::now());
-        while let Some(session) = self.connect().await {
+        while let Some(session) = self.next_session().await {
             let connected_at = Instant::now();
+            let delivered = self.settings.outbox.stats().acknowledged;
             self.show(Link::Up);
             info!(endpoint = %self.settings.options.endpoint(), client_id = %self.settings.options.client_id(), "connected");
             let CourierBuilder { topic, outbox, window, .. } = &self.settings;
@@ -190,6 +224,8 @@ impl Worker {
                 }
             };
             self.show(Link::Down);
+            let hung_up = matches!(ended.reason(), EndReason::ClosedByPeer | EndReason::TlsAlert { .. });
+            self.note_refusal(hung_up && self.settings.outbox.stats().acknowledged == delivered);
             if connected_at.elapsed() >= STABLE {
                 self.settings.reconnect.reset();
             }
@@ -206,6 +242,18 @@ impl Worker {
         (self.settings.on_link)(link);
     }
 
+    /// Counts what the broker refused in a row.
+    fn note_refusal(&self, refused: bool) {
+        self.refusals.send_modify(|refusals| *refusals = if refused { refusals.saturating_add(1) } else { 0 });
+    }
+
+    async fn next_session(&mut self) -> Option<Box<dyn Session>> {
+        match self.settings.session.take() {
+            Some(session) => Some(session),
+            None => self.connect().await,
+        }
+    }
+
     /// Tries until there is a session; `None` once the courier is to stop.
     async fn connect(&mut self) -> Option<Box<dyn Session>> {
         loop {
@@ -217,6 +265,9 @@ impl Worker {
                 },
                 () = self.may_end() => return None,
             };
+            if is_refusal(&cause) {
+                self.note_refusal(true);
+            }
             let retry_in = self.settings.reconnect.next_random_delay();
             warn!(error = &cause as &dyn std::error::Error, ?retry_in, "could not connect");
             self.pause(retry_in).await?;

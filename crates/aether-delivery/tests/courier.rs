@@ -184,3 +184,35 @@ async fn stopping_in_the_middle_of_a_long_pause_tries_again_while_there_is_time(
     assert_eq!(courier.stop(5 * SECOND).await.waiting, 0, "the broker is back, so everything is delivered");
     assert_eq!(payloads(&broker), [0, 1, 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_there_already_is_used_before_any_other() {
+    let (broker, outbox) = (FakeBroker::new(), outbox(0..3));
+    let session = aether_mqtt::Connector::connect(&broker.connector(), &options("press-3")).await.unwrap();
+    let courier = courier(&broker, &outbox).session(session).start();
+    until_empty(&outbox).await;
+    assert_eq!(courier.link(), Link::Up);
+    assert_eq!(broker.connects().len(), 1, "the one it was given");
+    broker.hang_up();
+    append(&outbox, 3..4);
+    until_empty(&outbox).await;
+    assert_eq!(broker.connects().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_in_a_row_are_counted_and_an_absent_network_is_none() {
+    let (broker, outbox) = (FakeBroker::new(), outbox(0..1));
+    let endpoint = || "localhost:8883".to_owned();
+    broker.fail_connects((0..20).map(|_| ConnectError::Timeout { endpoint: endpoint(), within: SECOND }));
+    let away = courier(&broker, &outbox).start();
+    assert!(timeout(600 * SECOND, away.refused(1)).await.is_err(), "nobody refused");
+    drop(away);
+
+    let broker = FakeBroker::new();
+    broker.on_publish(|_| PublishReaction::hang_up());
+    let refused = courier(&broker, &outbox).start();
+    timeout(3600 * SECOND, refused.refused(5)).await.expect("five hang-ups before anything was acknowledged");
+    assert!(broker.connects().len() >= 5);
+    broker.on_publish(|_| PublishReaction::acknowledge());
+    until_empty(&outbox).await;
+}

@@ -7,12 +7,15 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use aether_delivery::Pace;
 use aether_mqtt::{Connector, Credentials, Endpoint, RumqttConnector, ServerRoots};
 use aether_opcua::{Anonymous, ClientCertificates, OpcUaUrl, Security};
-use aether_provisioning::{DirectoryStore, IdentityStore, Stored, TemplateName};
+use aether_provisioning::{
+    DirectoryStore, Encoding, Identity, IdentityStore, KeyPlan, RetryPolicy, Staged, TemplateName,
+};
 
 use crate::{
     builder::Seams,
@@ -46,26 +49,60 @@ pub(crate) struct CloudPlan {
     pub(crate) endpoint: Endpoint,
     pub(crate) roots: ServerRoots,
     pub(crate) pace: Pace,
-    /// `None` where there is a stored identity, and where the settings name no claim.
-    pub(crate) claim: Option<ClaimPlan>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) road: Road,
+    pub(crate) rotation: RotationPlan,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) store: Arc<dyn IdentityStore>,
+}
+
+/// How this device comes to its identity.
+#[derive(Debug)]
+pub(crate) enum Road {
+    /// It has one, and it works with that.
+    Active(Identity),
+    /// It trades a claim for one, or goes on with what an earlier start left.
+    Claim(ClaimPlan),
+    /// It was given one, which the cloud may have to activate first.
+    Own { identity: Identity, activation: Duration },
+    /// There is none, and the settings lead to none.
+    Stored,
+}
+
+/// When and how the identity is replaced.
+#[derive(Clone, Debug)]
+pub(crate) struct RotationPlan {
+    /// At which part of its certificate's lifetime, from 0 to 1; `None` for never by itself.
+    pub(crate) at: Option<f64>,
+    /// The template that the device asks with its own certificate.
+    pub(crate) template: Option<TemplateName>,
+    /// The claim, where its files are still there.
+    pub(crate) claim: Option<ClaimPlan>,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) keys: KeyPlan,
+    pub(crate) encoding: Encoding,
+    /// When it was tried last and failed.
+    pub(crate) failed: Option<SystemTime>,
 }
 
 impl fmt::Debug for CloudPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CloudPlan")
             .field("endpoint", &self.endpoint)
-            .field("claim", &self.claim)
+            .field("road", &self.road)
+            .field("rotation", &self.rotation)
             .finish_non_exhaustive()
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClaimPlan {
     pub(crate) template: TemplateName,
     pub(crate) credentials: Credentials,
+    pub(crate) expires_at: Option<SystemTime>,
     pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) keys: KeyPlan,
+    pub(crate) encoding: Encoding,
 }
 
 pub(crate) fn plan(settings: &Settings, seams: Seams) -> Result<Plan, BuildError> {
@@ -129,12 +166,32 @@ fn cloud_plan(
     } else {
         Pace::UNLIMITED
     };
-    let claim = match store.load().map_err(BuildError::Store)? {
-        // The claim has done its work; its files may be gone.
-        Stored::Registered(_) | Stored::Active(_) => None,
-        Stored::Empty | Stored::Issued(_) | _ => claim_plan(settings)?,
+    let contents = store.load(SystemTime::now()).map_err(BuildError::Store)?;
+    for finding in &contents.findings {
+        tracing::error!(error = finding as &dyn Error, "passed over in the identity store");
+    }
+    // The claim of a device that has an identity has done its work; its files may be gone.
+    let (road, claim) = match contents.active {
+        Some(identity) => (Road::Active(identity), claim_plan(settings).ok().flatten()),
+        None => match claim_plan(settings)? {
+            Some(plan) => (Road::Claim(plan.clone()), Some(plan)),
+            // What an earlier start was given is all it takes.
+            None => match contents.staged {
+                Staged::Registered(identity) => (Road::Own { identity, activation: Duration::MAX }, None),
+                Staged::Nothing | Staged::Key(_) | Staged::Issued(_) => (Road::Stored, None),
+            },
+        },
     };
-    Ok(CloudPlan { endpoint, roots, pace, claim, connector, store })
+    let rotation = RotationPlan {
+        at: Some(2.0 / 3.0),
+        template: None,
+        claim,
+        parameters: template_parameters(settings)?,
+        keys: KeyPlan::AwsGenerated,
+        encoding: Encoding::Json,
+        failed: None,
+    };
+    Ok(CloudPlan { endpoint, roots, pace, retry: RetryPolicy::default(), road, rotation, connector, store })
 }
 
 /// A TCP port from 1 to 65535.
@@ -175,7 +232,9 @@ fn claim_plan(settings: &AwsIotSettings) -> Result<Option<ClaimPlan>, BuildError
         key: key.clone(),
         source,
     })?;
-    Ok(Some(ClaimPlan { template, credentials, parameters: template_parameters(settings)? }))
+    let parameters = template_parameters(settings)?;
+    let (keys, encoding) = (KeyPlan::AwsGenerated, Encoding::Json);
+    Ok(Some(ClaimPlan { template, credentials, expires_at: None, parameters, keys, encoding }))
 }
 
 fn missing(setting: &'static str, expected: &'static str) -> BuildError {

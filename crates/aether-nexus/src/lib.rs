@@ -76,6 +76,7 @@ mod state;
 mod token;
 
 pub use builder::NexusBuilder;
+pub use cloud::{IdentityStatus, RotateError};
 pub use config::ConfigError;
 pub use error::{BuildError, RunError};
 pub use nexus::{Nexus, NexusHandle};

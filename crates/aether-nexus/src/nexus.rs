@@ -6,13 +6,14 @@ use aether_opcua::{BoundServer, OpcUaServer, RunningServer};
 use aether_outbox::{Limits, MemoryJournal, Outbox};
 use aether_sigil::SigilSet;
 use aether_weave::WeaveSet;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     builder::NexusBuilder,
     check::Plan,
-    cloud::Cloud,
+    cloud::{Cloud, IdentityStatus, RotateError, RotationRequest, StatusBoard, Surroundings},
     error::{BuildError, RunError},
     shutdown,
     sink::OutboxSink,
@@ -33,19 +34,52 @@ pub struct Nexus {
     weaves: WeaveSet,
     stages: StageSink,
     outbox: Option<Arc<Outbox>>,
-    stop: CancellationToken,
+    handle: NexusHandle,
+    requests: mpsc::Receiver<RotationRequest>,
 }
 
-/// Stops a [`Nexus`] from elsewhere. Clones stop the same one.
+/// Asks and steers a [`Nexus`] from elsewhere. Clones are of the same one.
 #[derive(Clone, Debug)]
 pub struct NexusHandle {
     stop: CancellationToken,
+    status: StatusBoard,
+    requests: mpsc::Sender<RotationRequest>,
 }
 
 impl NexusHandle {
     /// Asks the runtime to stop in order; [`Nexus::run`] returns when it has.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Who this device is: `None` while it has no identity that has connected.
+    pub fn identity(&self) -> Option<IdentityStatus> {
+        self.status.now()
+    }
+
+    /// Waits until the device has an identity.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub async fn wait_identity(&self) -> IdentityStatus {
+        self.status.wait().await
+    }
+
+    /// Replaces the device's identity by a new one now: new key, new certificate, proven by connecting. Events wait
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError`]; the identity in use stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the rotation goes on without anybody being told.
+    pub async fn rotate(&self) -> Result<IdentityStatus, RotateError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(reply).await.map_err(|_| RotateError::NoCloud)?;
+        answer.await.map_err(|_| RotateError::NoCloud)?
     }
 }
 
@@ -64,12 +98,14 @@ impl Nexus {
                 sigil.attach_sink(sink.clone()).map_err(BuildError::SigilTaken)?;
             }
         }
-        Ok(Self { plan, sigils: Arc::new(sigils), weaves, stages, outbox, stop: CancellationToken::new() })
+        let (sender, requests) = mpsc::channel(1);
+        let handle = NexusHandle { stop: CancellationToken::new(), status: StatusBoard::default(), requests: sender };
+        Ok(Self { plan, sigils: Arc::new(sigils), weaves, stages, outbox, handle, requests })
     }
 
-    /// Returns a handle that can stop this runtime.
+    /// Returns a handle that asks and steers this runtime.
     pub fn handle(&self) -> NexusHandle {
-        NexusHandle { stop: self.stop.clone() }
+        self.handle.clone()
     }
 
     /// Runs until SIGTERM, SIGINT (Ctrl-C) or [`NexusHandle::stop`], then stops in order: Weaves,
@@ -89,7 +125,7 @@ impl Nexus {
     /// events that are not delivered are lost.
     pub async fn run(self) -> Result<(), RunError> {
         let signals = shutdown::Signals::listen().map_err(RunError::Signals)?;
-        let stop = self.stop.clone();
+        let stop = self.handle.stop.clone();
         let run = self.run_until(signals.first());
         tokio::select! {
             outcome = run => outcome,
@@ -111,7 +147,8 @@ impl Nexus {
     ///
     /// As for [`run`](Self::run).
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-        let Self { plan, sigils, weaves, stages, outbox, stop } = self;
+        let Self { plan, sigils, weaves, stages, outbox, handle, requests } = self;
+        let NexusHandle { stop, status, .. } = handle;
         if !plan.guarded {
             warn!("no `token_key` is configured: whoever can run this program can start it");
         }
@@ -122,8 +159,13 @@ impl Nexus {
         let opc_ua = start_opc_ua(bound, &stages);
         let weaves = weaves.start();
         let mut cloud = match (plan.cloud, outbox) {
-            (Some(cloud), Some(outbox)) => Some(Cloud::start(cloud, &plan.state_dir, outbox, stages)?),
+            (Some(cloud), Some(outbox)) => {
+                let (state_dir, requests) = (plan.state_dir.clone(), Mutex::new(requests));
+                Some(Cloud::start(cloud, Surroundings { state_dir, outbox, stages, status, requests }))
+            }
             _ => {
+                // Who asks for a rotation is told that there is nothing to rotate.
+                drop(requests);
                 info!("no `aws_iot.endpoint` is configured: events go nowhere");
                 None
             }

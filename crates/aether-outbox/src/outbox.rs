@@ -63,6 +63,15 @@ impl Outbox {
         self.wait_until(|| self.journal.stats().waiting == 0).await;
     }
 
+    /// Waits until more than `before` entries were acknowledged since the journal was opened.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub async fn wait_acknowledged_beyond(&self, before: u64) {
+        self.wait_until(|| self.journal.stats().acknowledged > before).await;
+    }
+
     async fn wait_until(&self, condition: impl Fn() -> bool) {
         loop {
             // Registered before the look, so that news in between is not missed.

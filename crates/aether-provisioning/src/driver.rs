@@ -32,6 +32,14 @@ pub struct Provisioned {
     pub session: Option<Box<dyn Session>>,
 }
 
+impl Provisioned {
+    /// An identity that is active already, and has no connection yet.
+    #[must_use]
+    pub fn active(identity: Identity) -> Self {
+        Self { identity, session: None }
+    }
+}
+
 impl fmt::Debug for Provisioned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Provisioned").field("identity", &self.identity).finish_non_exhaustive()
@@ -87,7 +95,7 @@ pub async fn provision_until(
 ) -> Result<Option<Provisioned>, ProvisionError> {
     let contents = contents(store).await?;
     if let Some(identity) = contents.active {
-        return Ok(Some(Provisioned { identity, session: None }));
+        return Ok(Some(Provisioned::active(identity)));
     }
     let machine = Provisioner::new(claim, start(contents.staged), now());
     Driver::new(machine, connector, Some(claim), store, on_stage).run_until(stop).await

@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn delays_grow_between_their_bounds() {
         let seconds = Duration::from_secs;
-        let policy = RetryPolicy::default().soon(seconds(2), seconds(10)).unwrap().slow(seconds(60), seconds(900)).unwrap();
+        let policy =
+            RetryPolicy::default().soon(seconds(2), seconds(10)).unwrap().slow(seconds(60), seconds(900)).unwrap();
         let mut waits = policy.begin();
         let longest: Vec<_> = (0..4).map(|_| waits.after(Pace::Normal, u64::MAX)).collect();
         assert_eq!(longest, [4, 8, 10, 10].map(|s| Verdict::After(seconds(s))));

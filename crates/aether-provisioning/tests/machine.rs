@@ -347,7 +347,10 @@ fn a_clock_that_is_not_set_is_waited_for_and_the_claim_is_not_spent() {
     run.elapse();
     for _ in 0..100 {
         let Some(Action::Report { error, retry_in }) = run.machine.poll() else { panic!("a report") };
-        assert_eq!(error.to_string(), "this machine's clock says 1970-01-01T00:00:00Z, which is before 2026-11-01T00:00:00Z: set it, for example by NTP");
+        assert_eq!(
+            error.to_string(),
+            "this machine's clock says 1970-01-01T00:00:00Z, which is before 2026-11-01T00:00:00Z: set it, for example by NTP"
+        );
         assert_eq!(retry_in, Some(Duration::from_secs(10)));
         run.idle();
         run.elapse();

@@ -271,7 +271,8 @@ async fn the_issued_identity_is_usable_credentials() {
 #[tokio::test(start_paused = true)]
 async fn with_a_key_of_its_own_the_device_never_sends_it_and_keeps_it_across_attempts() {
     for encoding in [Encoding::Json, Encoding::Cbor] {
-        let answers = [Answer::HangUp, Answer::Silence, Answer::Rejected(500, "InternalFailure"), Answer::Certified("c3")];
+        let answers =
+            [Answer::HangUp, Answer::Silence, Answer::Rejected(500, "InternalFailure"), Answer::Certified("c3")];
         let (broker, store) = (cloud(answers, [Answer::Accepted(registered("line7-press3"))]), memory());
         let claim = claim().encoding(encoding).keys(KeyPlan::OnDevice(Arc::new(SoftwareKeys::new(KeyKind::EcP256))));
         let done = soon(provision(&broker.connector(), &claim, &store, &|_| {})).await.unwrap();

@@ -60,7 +60,12 @@ async fn no_log_debug_output_or_error_shows_a_key_or_a_token() {
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("certificate-issued") && logged.contains("could not provision"), "{logged}");
-    let shown = format!("{logged} {claim:?} {:?} {:?} {identity:?} {error:?} {}", contents(&store), contents(&other_store), chain(&error));
+    let shown = format!(
+        "{logged} {claim:?} {:?} {:?} {identity:?} {error:?} {}",
+        contents(&store),
+        contents(&other_store),
+        chain(&error)
+    );
     let keys = [claim_key, device_key, unusable["privateKey"].as_str().unwrap().to_owned()];
     for key in keys {
         for line in key.lines().filter(|line| !line.starts_with("-----")) {

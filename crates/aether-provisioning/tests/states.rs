@@ -60,7 +60,9 @@ const INPUTS: [Happens; 27] = [
     ("NoKey", |_| Input::NoKey(KeyError::NotFound { locator: "pkcs11:object=x".to_owned() })),
     ("Connected", |_| Input::Connected),
     ("ConnectFailed, retryable", |_| Input::ConnectFailed(ConnectError::Closed { endpoint: String::new() })),
-    ("ConnectFailed, final", |_| Input::ConnectFailed(ConnectError::Refused { endpoint: String::new(), return_code: 2 })),
+    ("ConnectFailed, final", |_| {
+        Input::ConnectFailed(ConnectError::Refused { endpoint: String::new(), return_code: 2 })
+    }),
     ("Subscribed, the last of Create", |_| Input::Subscribed(format!("{CREATE}/rejected").parse().unwrap())),
     ("Subscribed, the last of Register", |_| Input::Subscribed(format!("{REGISTER}/rejected").parse().unwrap())),
     ("Subscribed, another", |_| Input::Subscribed("other".parse().unwrap())),

@@ -99,13 +99,7 @@ impl Provisioner {
         }
     }
 
-    fn report_and_rest(
-        &mut self,
-        now: Now,
-        error: ProvisionError,
-        retry_in: Duration,
-        resume: Resume,
-    ) -> State {
+    fn report_and_rest(&mut self, now: Now, error: ProvisionError, retry_in: Duration, resume: Resume) -> State {
         self.actions.push_back(Action::Report { error, retry_in: Some(retry_in) });
         self.rest(resume, now.instant + retry_in)
     }

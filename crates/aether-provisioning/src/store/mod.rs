@@ -11,7 +11,7 @@ use aether_mqtt::PrivateKey;
 pub use directory::{DirectoryStore, check_secret_file};
 #[cfg(any(test, feature = "test-util"))]
 pub use disk::simulated;
-pub use error::{Finding, Fault, StoreError};
+pub use error::{Fault, Finding, StoreError};
 pub use memory::MemoryStore;
 
 use crate::{Identity, IssuedCertificate};

@@ -66,14 +66,17 @@ impl Encoding {
     pub(super) fn read<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, AnswerProblem> {
         match self {
             // The reader's own message may repeat what it met, and that may be the key.
-            Self::Json => serde_json::from_slice(payload)
-                .map_err(|e| AnswerProblem::Json { line: e.line(), column: e.column() }),
+            Self::Json => {
+                serde_json::from_slice(payload).map_err(|e| AnswerProblem::Json { line: e.line(), column: e.column() })
+            }
             Self::Cbor => {
                 let mut rest = payload;
                 let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH);
                 match value {
                     Ok(value) if rest.is_empty() => Ok(value),
-                    Ok(_) | Err(_) => Err(AnswerProblem::Cbor { bytes: payload.len(), read: payload.len() - rest.len() }),
+                    Ok(_) | Err(_) => {
+                        Err(AnswerProblem::Cbor { bytes: payload.len(), read: payload.len() - rest.len() })
+                    }
                 }
             }
         }

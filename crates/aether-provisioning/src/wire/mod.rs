@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn an_answer_topic_is_recognised_by_its_own_exchange_only() {
-        let (create, register) = (Exchange::create(Encoding::Json), Exchange::register(&"Aether".parse().unwrap(), Encoding::Json));
+        let (create, register) =
+            (Exchange::create(Encoding::Json), Exchange::register(&"Aether".parse().unwrap(), Encoding::Json));
         assert_eq!(create.request.as_str(), "$aws/certificates/create/json");
         assert_eq!(register.request.as_str(), "$aws/provisioning-templates/Aether/provision/json");
         for (exchange, other) in [(&create, &register), (&register, &create)] {
@@ -308,7 +309,8 @@ mod tests {
         let longer = [whole.as_slice(), &[0]].concat();
         let deep = [0x81_u8; 4096];
         // A text that claims to have 2^63 bytes.
-        let boastful = [0xA1, 0x69, b't', b'h', b'i', b'n', b'g', b'N', b'a', b'm', b'e', 0x7B, 0x7F, 0, 0, 0, 0, 0, 0, 0];
+        let boastful =
+            [0xA1, 0x69, b't', b'h', b'i', b'n', b'g', b'N', b'a', b'm', b'e', 0x7B, 0x7F, 0, 0, 0, 0, 0, 0, 0];
         for wrong in [&whole[..whole.len() - 1], &longer, &deep, &boastful, &[]] {
             let problem = Encoding::Cbor.read_registered(wrong).err();
             assert!(matches!(problem, Some(AnswerProblem::Cbor { .. })), "{problem:?}");

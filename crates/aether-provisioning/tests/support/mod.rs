@@ -118,14 +118,17 @@ fn react(publish: &Published, answer: Answer) -> PublishReaction {
         Answer::Accepted(value) => reaction.reply(topic("accepted"), write(&value)),
         Answer::Certified(id) => {
             let certificate = testing::certificate_of(signing_request(publish).public_key_der(), "AWS IoT Certificate");
-            let value = json!({ "certificateId": id, "certificatePem": certificate, "certificateOwnershipToken": TOKEN });
+            let value =
+                json!({ "certificateId": id, "certificatePem": certificate, "certificateOwnershipToken": TOKEN });
             reaction.reply(topic("accepted"), write(&value))
         }
         Answer::Rejected(status, code) => {
             let value = json!({ "statusCode": status, "errorCode": code, "errorMessage": "no" });
             reaction.reply(topic("rejected"), write(&value))
         }
-        Answer::Twice(value) => reaction.reply(topic("accepted"), write(&value)).reply(topic("accepted"), write(&value)),
+        Answer::Twice(value) => {
+            reaction.reply(topic("accepted"), write(&value)).reply(topic("accepted"), write(&value))
+        }
         Answer::Late(delay, value) => reaction.reply(topic("accepted"), write(&value)).after(delay),
         Answer::Garbage => reaction.reply(topic("accepted"), "{]"),
         Answer::Silence => reaction,

@@ -156,7 +156,8 @@ impl Files<'_> {
         let path = directory.join(names.locator);
         if let Some(text) = self.file(&path, Guard::Readable)? {
             let locator = records::parse_locator(&text).map_err(|fault| damage(&path, &fault))?;
-            let no_source = || Trouble::Damage(path.clone(), Fault::Key(format!("{locator} is not kept by this program")));
+            let no_source =
+                || Trouble::Damage(path.clone(), Fault::Key(format!("{locator} is not kept by this program")));
             let key = self.keys.ok_or_else(no_source)?.open(locator);
             let key = key.map_err(|fault| Trouble::Damage(path.clone(), Fault::Key(chain(&fault))))?;
             return Ok((path, key));

@@ -130,12 +130,7 @@ impl Files<'_> {
     }
 
     /// Notes whom `to` takes over from. It counts once `to` is active; until then what was noted of the active one does.
-    fn note_takeover(
-        &self,
-        roles: &Roles,
-        from: Option<&CertificateId>,
-        to: &CertificateId,
-    ) -> Result<(), StoreError> {
+    fn note_takeover(&self, roles: &Roles, from: Option<&CertificateId>, to: &CertificateId) -> Result<(), StoreError> {
         let mut takeovers = self.takeovers().unwrap_or_default();
         takeovers.retain(|takeover| roles.active.as_ref() == Some(&takeover.to));
         takeovers.extend(from.map(|from| Takeover { to: to.clone(), from: from.clone() }));

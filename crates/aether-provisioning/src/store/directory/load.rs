@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use super::super::{Contents, Fault, Finding, Staged, StoreError};
-use super::layout;
 use super::files::{Files, Trouble};
+use super::layout;
 use super::records::Takeover;
 use crate::{CertificateId, Identity};
 

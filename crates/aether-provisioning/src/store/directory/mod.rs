@@ -18,9 +18,9 @@ use std::time::SystemTime;
 use aether_mqtt::PrivateKey;
 pub use permissions::check_secret_file;
 
+use self::files::Files;
 use self::layout::Layout;
 use self::lock::Lock;
-use self::files::Files;
 use super::disk::{Disk, RealDisk};
 use super::{Contents, IdentityStore, StoreError};
 use crate::{Identity, IssuedCertificate, KeySource};

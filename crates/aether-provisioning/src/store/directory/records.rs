@@ -160,7 +160,10 @@ mod tests {
     #[test]
     fn a_record_of_before_there_were_checksums_is_read() {
         let record: IdentityRecord = parse(OLD.as_bytes()).unwrap();
-        assert_eq!((record.thing_name.as_str(), record.device_configuration["site"].as_str()), ("line7-press3", "hall-b"));
+        assert_eq!(
+            (record.thing_name.as_str(), record.device_configuration["site"].as_str()),
+            ("line7-press3", "hall-b")
+        );
     }
 
     #[test]

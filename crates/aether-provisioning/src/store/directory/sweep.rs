@@ -15,7 +15,10 @@ impl Files<'_> {
     /// Nothing depends on it: what cannot be removed now is removed later.
     pub(super) fn sweep(&self) {
         if let Err(error) = self.try_sweep() {
-            tracing::debug!(error = &error as &dyn std::error::Error, "could not clear the identity store of leftovers");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "could not clear the identity store of leftovers"
+            );
         }
     }
 

@@ -6,9 +6,9 @@
 use std::io;
 use std::path::Path;
 
-use super::layout::unfinished;
 use super::super::StoreError;
 use super::super::disk::{Disk, Kind};
+use super::layout::unfinished;
 
 /// Makes a directory, with its parents, for this user alone; leaves one that is there as it is.
 pub(super) fn make_directory(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {

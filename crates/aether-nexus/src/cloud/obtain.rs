@@ -1,0 +1,71 @@
+//! The roads to an identity.
+
+use std::collections::BTreeMap;
+
+use aether_provisioning::{Adoption, Claim, Provisioned, Stage as ProvisioningStage, adopt_until, provision_until};
+
+use super::Worker;
+use crate::{
+    check::{ClaimPlan, CloudPlan, Road},
+    error::RunError,
+    stage::{Stage, StageSink},
+    state::serial_number,
+};
+
+impl Worker {
+    /// The identity that is there, or the one that the settings lead to; `None` when stopped before there is one.
+    pub(super) async fn obtain(&self) -> Result<Option<Provisioned>, RunError> {
+        let CloudPlan { connector, store, road, endpoint, roots, retry, .. } = &self.plan;
+        let on_stage = on_stage(&self.surroundings.stages);
+        let obtained = match road {
+            Road::Stored => return Err(RunError::NoIdentity),
+            Road::Active(identity) => return Ok(Some(Provisioned::active(identity.clone()))),
+            Road::Claim(plan) => {
+                let claim = self.claim(plan)?;
+                provision_until(connector, &claim, store, &on_stage, self.stop.cancelled()).await
+            }
+            Road::Own { identity, activation } => {
+                let adoption = Adoption::new(endpoint.clone(), roots.clone()).retry(retry.clone());
+                let adoption = adoption.activation(*activation);
+                let stop = self.stop.cancelled();
+                adopt_until(connector, &adoption, identity.clone(), store, &on_stage, stop).await
+            }
+        };
+        obtained.map_err(RunError::Provisioning)
+    }
+
+    pub(super) fn claim(&self, plan: &ClaimPlan) -> Result<Claim, RunError> {
+        let mut parameters = plan.parameters.clone();
+        if parameters.is_empty() {
+            let serial = serial_number(self.state_dir())
+                .map_err(|source| RunError::State { path: self.state_dir().to_owned(), source })?;
+            parameters = BTreeMap::from([("SerialNumber".to_owned(), serial)]);
+        }
+        let CloudPlan { endpoint, roots, retry, .. } = &self.plan;
+        let mut claim = Claim::new(endpoint.clone(), roots.clone(), plan.credentials.clone(), plan.template.clone())
+            .parameters(parameters)
+            .encoding(plan.encoding)
+            .keys(plan.keys.clone())
+            .retry(retry.clone());
+        if let Some(expires_at) = plan.expires_at {
+            claim = claim.expires_at(expires_at);
+        }
+        Ok(claim)
+    }
+}
+
+/// Stages of provisioning, told as those of the runtime.
+pub(super) fn on_stage(stages: &StageSink) -> impl Fn(ProvisioningStage) + Send + Sync + 'static {
+    let stages = stages.clone();
+    move |stage| match stage {
+        ProvisioningStage::ClaimConnected => stages.report(Stage::ClaimConnected),
+        ProvisioningStage::CertificateIssued { certificate_id } => {
+            stages.report(Stage::CertificateIssued { certificate_id });
+        }
+        ProvisioningStage::ThingRegistered { thing_name } => {
+            stages.report(Stage::ThingRegistered { thing_name: thing_name.to_string() });
+        }
+        // That it is proven shows when it carries events; what waits is in the log. And stages of a later version.
+        _ => {}
+    }
+}
