@@ -85,9 +85,17 @@
 //!
 //! Private keys and ownership tokens appear in no `Debug` output, no error and no log at any level.
 //!
+//! # What is kept, and what of it survives
+//!
+//! [`DirectoryStore`] keeps identities in files: its documentation has the layout, the rename each step takes effect
+//! with, and what a kill before and after it leaves. It takes a lock against a second process, refuses files that others
+//! can get at, and passes over what is damaged or has expired: the previous identity takes the place of the active one,
+//! and where there is none, the claim is used again. [`Contents::findings`] says what was passed over; nothing damaged
+//! is removed. [`check_secret_file`] holds the claim's own key file to the same rule.
+//!
 //! # Features
 //!
-//! None.
+//! - `test-util` (off by default): `simulated`, a disk in memory that fails, is killed and loses what was not synced.
 
 mod claim;
 mod driver;
@@ -111,5 +119,10 @@ pub use keys::{InvalidKeyKind, InvalidRequest, KeyError, KeyKind, KeySource, Sig
 pub use names::{CertificateId, InvalidName, TemplateName, ThingName};
 pub use retry::{InvalidRetry, RetryPolicy};
 pub use stage::Stage;
-pub use store::{Contents, DirectoryStore, Fault, Finding, IdentityStore, MemoryStore, Staged, StoreError};
+#[cfg(any(test, feature = "test-util"))]
+#[doc(hidden)]
+pub use store::simulated;
+pub use store::{
+    Contents, DirectoryStore, Fault, Finding, IdentityStore, MemoryStore, Staged, StoreError, check_secret_file,
+};
 pub use wire::{Encoding, InvalidEncoding};

@@ -48,8 +48,8 @@ impl IdentityStore for MemoryStore {
             if contents.active.as_ref().is_none_or(|active| active.certificate_id() != id) {
                 contents.previous = contents.active.replace(identity.clone());
                 contents.unconfirmed = contents.previous.is_some();
+                contents.staged = Staged::Nothing;
             }
-            contents.staged = Staged::Nothing;
         });
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Files<'_> {
         if entry.kind != Kind::Directory {
             return Err(failed("read", path, io::ErrorKind::NotADirectory.into()));
         }
-        permissions::check_directory(self.disk, path, entry)?;
+        permissions::check_root(self.disk, path, entry)?;
         Ok(true)
     }
 
@@ -106,6 +106,7 @@ impl Files<'_> {
         let record: IdentityRecord = self.record(&path, Guard::Readable)?;
         let thing_name = record.thing_name.parse().map_err(|fault| damage(path, &fault))?;
         let credentials = self.credentials(&home)?;
+        record.is_of(&credentials).map_err(|fault| damage(home.join(layout::CERTIFICATE), &fault))?;
         Ok(Identity::new(thing_name, id.clone(), credentials, record.device_configuration))
     }
 
@@ -114,6 +115,7 @@ impl Files<'_> {
         let home = self.home(id)?;
         let record: IssuedRecord = self.record(&home.join(layout::ISSUED), Guard::Secret)?;
         let credentials = self.credentials(&home)?;
+        record.is_of(&credentials).map_err(|fault| damage(home.join(layout::CERTIFICATE), &fault))?;
         let token = OwnershipToken::new(&record.ownership_token);
         Ok(IssuedCertificate::new(id.clone(), credentials, token, record.issued_at()))
     }

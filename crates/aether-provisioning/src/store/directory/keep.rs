@@ -1,5 +1,7 @@
 //! The steps of the flow on disk: what each writes, in which order, and with which rename it takes effect.
 
+use std::path::Path;
+
 use aether_mqtt::{Credentials, PrivateKey};
 
 use super::super::{Fault, StoreError};
@@ -10,8 +12,6 @@ use super::permissions::Guard;
 use super::records::{self, IdentityRecord, IssuedRecord, Takeover};
 use super::write::{make_directory, put, remove, settle};
 use crate::{CertificateId, Identity, IssuedCertificate};
-
-use std::path::Path;
 
 impl Files<'_> {
     pub(super) fn stage_key(&self, key: &PrivateKey) -> Result<(), StoreError> {
@@ -57,6 +57,7 @@ impl Files<'_> {
             }
         } else if roles.active.as_ref() == Some(id) {
             settle(self.disk, &self.layout.file(layout::ACTIVE))?;
+            self.finish_takeover(&roles)?;
         }
         if in_use != Some(id) || matches!(self.pointer(layout::PENDING), Ok(Some(pending)) if pending == *id) {
             self.remove(layout::PENDING)?;
@@ -69,11 +70,7 @@ impl Files<'_> {
     }
 
     pub(super) fn confirm(&self) -> Result<(), StoreError> {
-        let roles = self.roles()?;
-        if let Some(previous) = roles.previous.as_ref().filter(|_| roles.unconfirmed) {
-            // A kill may have come before the promotion wrote it.
-            self.point(layout::PREVIOUS, previous)?;
-        }
+        self.finish_takeover(&self.roles()?)?;
         self.remove(layout::UNCONFIRMED)
     }
 
@@ -137,6 +134,14 @@ impl Files<'_> {
         self.keep_takeovers(&takeovers)
     }
 
+    /// Writes the pointer to the previous identity, where a kill came before the promotion did.
+    fn finish_takeover(&self, roles: &Roles) -> Result<(), StoreError> {
+        match &roles.previous {
+            Some(previous) if roles.unconfirmed => self.point(layout::PREVIOUS, previous),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn keep_takeovers(&self, takeovers: &[Takeover]) -> Result<(), StoreError> {
         if takeovers.is_empty() {
             return self.remove(layout::UNCONFIRMED);
@@ -150,17 +155,12 @@ impl Files<'_> {
         make_directory(self.disk, &self.layout.home(id))?;
         let home = self.home(id).map_err(Trouble::error)?;
         let path = home.join(layout::CERTIFICATE);
-        let usable = match self.credentials(&home) {
-            Ok(_) | Err(Trouble::Damage(_, Fault::Key(_))) => true,
-            Err(Trouble::Damage(..)) => false,
-            Err(Trouble::Fatal(error)) => return Err(error),
-        };
-        if usable && self.holds(&path, Guard::Readable, credentials.certificate_pem())? {
+        if usable(self.credentials(&home))? && self.holds(&path, Guard::Readable, credentials.certificate_pem())? {
             let locator = self.is_there(id, layout::KEY.locator)?;
             settle(self.disk, &home.join(if locator { layout::KEY.locator } else { layout::KEY.pem }))?;
             return settle(self.disk, &path);
         }
-        if usable && roles.is_in_use(id) {
+        if roles.is_in_use(id) && usable(self.identity(id))? {
             return Err(StoreError::Taken { path: home });
         }
         if roles.pending.as_ref() == Some(id) {
@@ -210,5 +210,14 @@ impl Files<'_> {
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         remove(self.disk, &self.layout.file(name))
+    }
+}
+
+/// Whether what was read is as it should be, as far as can be told without the token its key may be in.
+fn usable<T>(read: Result<T, Trouble>) -> Result<bool, StoreError> {
+    match read {
+        Ok(_) | Err(Trouble::Damage(_, Fault::Key(_))) => Ok(true),
+        Err(Trouble::Damage(..)) => Ok(false),
+        Err(Trouble::Fatal(error)) => Err(error),
     }
 }

@@ -66,8 +66,8 @@ use crate::{Identity, IssuedCertificate, KeySource};
 ///
 /// Files have mode 0600 and directories 0700 from the moment they exist. What is found wider, so that others could read
 /// a secret or change a file, is an error that names the path, the mode and the remedy; so is what belongs to another
-/// user than that of this process. A symbolic link in the place of a file is damage. The store's own directory may be
-/// a symbolic link.
+/// user than that of this process. A symbolic link in the place of a file is damage. The store's own directory may have
+/// been made by somebody else for this user: it may be a symbolic link, and others may look into it (0755), not write.
 ///
 /// # One writer
 ///

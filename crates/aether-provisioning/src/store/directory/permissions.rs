@@ -38,7 +38,14 @@ pub(super) fn check_file(disk: &dyn Disk, path: &Path, entry: Entry, guard: Guar
     narrow(path, entry, guard.widest(), guard.forbidden())
 }
 
-/// Checks a directory of the store.
+/// Checks the store's own directory, which may be one that was made for it: others may look in, and find nothing.
+pub(super) fn check_root(disk: &dyn Disk, path: &Path, entry: Entry) -> Result<(), StoreError> {
+    let Some(user) = disk.user() else { return Ok(()) };
+    owned(path, entry, &[user])?;
+    narrow(path, entry, 0o755, 0o022)
+}
+
+/// Checks a directory that the store made.
 pub(super) fn check_directory(disk: &dyn Disk, path: &Path, entry: Entry) -> Result<(), StoreError> {
     let Some(user) = disk.user() else { return Ok(()) };
     owned(path, entry, &[user])?;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use aether_mqtt::Credentials;
 use ring::digest::{SHA256, digest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub(super) struct IssuedRecord {
     pub(super) ownership_token: String,
     /// Seconds since 1970-01-01 UTC.
     issued_at: u64,
+    /// Of the content of `certificate.pem`, in lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate_sha256: Option<String>,
 }
 
 /// What `identity.json` holds.
@@ -28,6 +32,9 @@ pub(super) struct IdentityRecord {
     pub(super) thing_name: String,
     #[serde(default)]
     pub(super) device_configuration: BTreeMap<String, String>,
+    /// As of [`IssuedRecord`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate_sha256: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +57,8 @@ pub(super) enum RecordFault {
     Newer(u32),
     #[error("does not fit its \"sha256\": changed since it was written")]
     Checksum,
+    #[error("not the certificate that was kept: changed since it was written")]
+    Certificate,
     #[error("not a certificate id")]
     Pointer(#[source] Option<InvalidName>),
     #[error("not lines of two certificate ids")]
@@ -61,7 +70,16 @@ pub(super) enum RecordFault {
 impl IssuedRecord {
     pub(super) fn of(issued: &IssuedCertificate) -> Self {
         let since_epoch = issued.issued_at().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { ownership_token: issued.token().reveal().to_owned(), issued_at: since_epoch.as_secs() }
+        Self {
+            ownership_token: issued.token().reveal().to_owned(),
+            issued_at: since_epoch.as_secs(),
+            certificate_sha256: Some(sha256(issued.credentials().certificate_pem())),
+        }
+    }
+
+    /// Whether this certificate is the one it was written for.
+    pub(super) fn is_of(&self, credentials: &Credentials) -> Result<(), RecordFault> {
+        check_certificate(self.certificate_sha256.as_deref(), credentials)
     }
 
     /// When the certificate was issued. A time that no clock shows counts as long ago: the token is then too old.
@@ -75,7 +93,13 @@ impl IdentityRecord {
         Self {
             thing_name: identity.thing_name().to_string(),
             device_configuration: identity.device_configuration().clone(),
+            certificate_sha256: Some(sha256(identity.credentials().certificate_pem())),
         }
+    }
+
+    /// Whether this certificate is the one it was written for.
+    pub(super) fn is_of(&self, credentials: &Credentials) -> Result<(), RecordFault> {
+        check_certificate(self.certificate_sha256.as_deref(), credentials)
     }
 }
 
@@ -110,8 +134,18 @@ pub(super) fn parse<T: Serialize + DeserializeOwned>(text: &[u8]) -> Result<T, R
 }
 
 fn checksum(record: &impl Serialize) -> String {
-    let text = serde_json::to_vec(record).expect(JSON);
-    digest(&SHA256, &text).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&serde_json::to_vec(record).expect(JSON))
+}
+
+fn check_certificate(expected: Option<&str>, credentials: &Credentials) -> Result<(), RecordFault> {
+    match expected {
+        Some(expected) if expected != sha256(credentials.certificate_pem()) => Err(RecordFault::Certificate),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn sha256(content: &[u8]) -> String {
+    digest(&SHA256, content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A pointer from its text.

@@ -1,8 +1,7 @@
 //! Clears away what a kill left and what was replaced.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::super::disk::Kind;
 use super::super::{Fault, StoreError};
 use super::files::{Files, Trouble};
 use super::layout;
@@ -27,6 +26,7 @@ impl Files<'_> {
         if self.disk.entry(&self.layout.probe()).is_ok_and(|entry| entry.is_some()) {
             remove(self.disk, &self.layout.probe())?;
         }
+        self.clear_notes().map_err(Trouble::error)?;
         let named = self.named().map_err(Trouble::error)?;
         let identities = self.layout.identities();
         if self.disk.entry(&identities).is_ok_and(|entry| entry.is_none()) {
@@ -50,6 +50,19 @@ impl Files<'_> {
         Ok(())
     }
 
+    /// Removes what was noted of a change of the active identity and no longer counts, or never came to.
+    fn clear_notes(&self) -> Result<(), Trouble> {
+        let active = self.pointer(layout::ACTIVE)?;
+        if active.is_some() && self.pointer(layout::PREVIOUS)? == active {
+            remove(self.disk, &self.layout.file(layout::PREVIOUS))?;
+        }
+        let takeovers = self.takeovers()?;
+        if !takeovers.is_empty() && !takeovers.iter().any(|takeover| Some(&takeover.to) == active.as_ref()) {
+            remove(self.disk, &self.layout.file(layout::UNCONFIRMED))?;
+        }
+        Ok(())
+    }
+
     /// Every certificate id that anything points at. An error if it cannot be told.
     fn named(&self) -> Result<Vec<CertificateId>, Trouble> {
         let mut named = Vec::new();
@@ -63,7 +76,7 @@ impl Files<'_> {
     }
 
     /// What is wrong with an identity nothing points at; `None` if it is sound, or never was complete.
-    fn damage_of(&self, id: &CertificateId) -> Result<Option<(std::path::PathBuf, Fault)>, StoreError> {
+    fn damage_of(&self, id: &CertificateId) -> Result<Option<(PathBuf, Fault)>, StoreError> {
         let home = match self.home(id) {
             Ok(home) => home,
             Err(Trouble::Damage(path, fault)) => return Ok(Some((path, fault))),

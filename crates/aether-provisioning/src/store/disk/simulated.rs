@@ -12,7 +12,7 @@ use crate::DirectoryStore;
 
 /// A file system in memory. Clones are the same one.
 ///
-/// Operations are counted, reads too. [`kill_after`](Self::kill_after) and [`fail_after`](Self::fail_after) say what
+/// Operations are counted: all of them, and those that change something. [`kill_after`](Self::kill_after) and [`fail_after`](Self::fail_after) say what
 /// becomes of which; [`restart`](Self::restart) is the next process on the same machine, [`cut_power`](Self::cut_power)
 /// the next start of the machine: of what was not synced, contents and names of directories each for itself, some is
 /// lost.
@@ -29,18 +29,19 @@ pub enum Unsynced {
     Random,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     nodes: Vec<Node>,
     locks: BTreeSet<PathBuf>,
     /// Which process it is: the locks of earlier ones are gone.
     process: u64,
     operations: u64,
+    changes: u64,
     plan: Plan,
     random: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Node {
     File { content: Vec<u8>, synced: Vec<u8> },
     Directory { names: Names, synced: Names, unsynced: Vec<Change> },
@@ -74,9 +75,21 @@ impl SimulatedDisk {
             locks: BTreeSet::new(),
             process: 0,
             operations: 0,
+            changes: 0,
             plan: Plan::Run,
             random: seed.wrapping_mul(2).wrapping_add(1),
         })))
+    }
+
+    /// Another disk with the same on it, on another machine: no lock is held there and nothing is to fail. `seed` is as
+    /// of [`new`](Self::new).
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let mut state = self.state().clone();
+        state.random = seed.wrapping_mul(2).wrapping_add(1);
+        let fork = Self(Arc::new(Mutex::new(state)));
+        fork.restart();
+        fork
     }
 
     /// A store on it, as a process opens it. `root` is absolute.
@@ -91,10 +104,16 @@ impl SimulatedDisk {
         self.state().operations
     }
 
-    /// Kills the process after so many more operations: the next one does not happen, or in part if it is a write.
-    pub fn kill_after(&self, operations: u64) {
+    /// How many of them changed something, or made a change last.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
+    /// Kills the process after so many more changes: the next one does not happen, or in part if it is a write.
+    pub fn kill_after(&self, changes: u64) {
         let mut state = self.state();
-        state.plan = Plan::KillAt(state.operations + operations);
+        state.plan = Plan::KillAt(state.changes + changes);
     }
 
     /// Lets operations fail, `times` of them after so many good ones, with an error number of the operating system.
@@ -124,7 +143,7 @@ impl SimulatedDisk {
         let mut state = self.state();
         let state = &mut *state;
         for node in &mut state.nodes {
-            let mut keep = || unsynced == Unsynced::Random && next(&mut state.random) % 2 == 0;
+            let mut keep = || unsynced == Unsynced::Random && next(&mut state.random).is_multiple_of(2);
             match node {
                 Node::File { content, synced } => {
                     if content != synced && keep() {
@@ -188,6 +207,13 @@ impl SimulatedDisk {
         state.operate()?;
         Ok(state)
     }
+
+    /// The state, for one more change, unless it fails.
+    fn change(&self) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        state.operate_change()?;
+        Ok(state)
+    }
 }
 
 impl Change {
@@ -212,14 +238,18 @@ impl State {
         let number = self.operations;
         self.operations += 1;
         match self.plan {
-            Plan::KillAt(at) if number >= at => {
-                self.plan = Plan::Dead;
-                Err(io::Error::other("killed"))
-            }
             Plan::Fail(first, end, error) if (first..end).contains(&number) => Err(io::Error::from_raw_os_error(error)),
             Plan::Dead => Err(io::Error::other("killed")),
             Plan::Run | Plan::KillAt(_) | Plan::Fail(..) => Ok(()),
         }
+    }
+
+    fn operate_change(&mut self) -> io::Result<()> {
+        if matches!(self.plan, Plan::KillAt(at) if self.changes >= at) {
+            self.plan = Plan::Dead;
+        }
+        self.changes += 1;
+        self.operate()
     }
 
     fn find(&self, path: &Path) -> io::Result<usize> {
@@ -314,16 +344,16 @@ impl Disk for SimulatedDisk {
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         let directory = Node::Directory { names: Names::new(), synced: Names::new(), unsynced: Vec::new() };
-        self.operate()?.add(path, directory).map(drop)
+        self.change()?.add(path, directory).map(drop)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let node = self.operate()?.add(path, Node::File { content: Vec::new(), synced: Vec::new() })?;
+        let node = self.change()?.add(path, Node::File { content: Vec::new(), synced: Vec::new() })?;
         Ok(Box::new(SimulatedFile { disk: self.clone(), node }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.operate()?;
+        let mut state = self.change()?;
         let node = state.find(from)?;
         let ((parent, from), (target, to)) = (state.parent(from)?, state.parent(to)?);
         if parent != target {
@@ -338,7 +368,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.operate()?;
+        let mut state = self.change()?;
         let node = state.find(path)?;
         if matches!(state.nodes[node], Node::Directory { .. }) {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -348,7 +378,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.operate()?;
+        let mut state = self.change()?;
         let node = state.find(path)?;
         if !state.names(node)?.is_empty() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
@@ -358,7 +388,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.operate()?;
+        let mut state = self.change()?;
         let node = state.find(path)?;
         state.sync(node);
         Ok(())
@@ -369,7 +399,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Held>>> {
-        let mut state = self.operate()?;
+        let mut state = self.change()?;
         if state.find(path).is_err() {
             state.add(path, Node::File { content: Vec::new(), synced: Vec::new() })?;
         }
@@ -392,7 +422,7 @@ struct SimulatedFile {
 impl DiskFile for SimulatedFile {
     fn write(&mut self, new: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        let result = state.operate();
+        let result = state.operate_change();
         // What fails or is killed in a write has written a part.
         let written = if result.is_ok() { new } else { &new[..new.len() / 2] };
         if let Node::File { content, .. } = &mut state.nodes[self.node] {
@@ -402,7 +432,7 @@ impl DiskFile for SimulatedFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.disk.operate()?;
+        let mut state = self.disk.change()?;
         state.sync(self.node);
         Ok(())
     }
