@@ -5,7 +5,8 @@
 //!  from Debian      mosquitto and its clients, openssl,        → the system, as root or with sudo
 //!                   python3-venv, nodejs, npm, chromium
 //!  from PyPI        asyncua; the AWS IoT Device SDK, boto3,    → <target directory>/witness-venv
-//!                   the aws command line                         <target directory>/witness-aws-venv
+//!                   the aws command line; paho-mqtt, cbor2       <target directory>/witness-aws-venv
+//!                                                                <target directory>/witness-paho-venv
 //!  from npm         the AWS IoT Device SDK, playwright-core    → <target directory>/witness-node
 //! ```
 //!
@@ -45,6 +46,8 @@ pub(crate) enum Tool {
     Asyncua,
     /// A Python with the AWS IoT Device SDK, boto3 and the aws command line.
     AwsForPython,
+    /// A Python with paho-mqtt, an MQTT client nobody here wrote, and cbor2.
+    Paho,
     /// The AWS IoT Device SDK for Node.js, and playwright-core, which drives a browser.
     AwsForNode,
     /// The browser.
@@ -58,6 +61,7 @@ const EVERY_TOOL: &[Tool] = &[
     Tool::OpenSsl,
     Tool::Asyncua,
     Tool::AwsForPython,
+    Tool::Paho,
     Tool::AwsForNode,
     Tool::Chromium,
     Tool::Machete,
@@ -90,6 +94,7 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()
             Tool::Deny => cargo_tools::DENY.ensure(workspace),
             Tool::Asyncua => python::OPC_UA.ensure(workspace),
             Tool::AwsForPython => python::AWS.ensure(workspace),
+            Tool::Paho => python::PAHO.ensure(workspace),
             Tool::AwsForNode => node::ensure(workspace),
             Tool::MosquittoClients | Tool::MosquittoBroker | Tool::OpenSsl | Tool::Chromium => Ok(()),
         }
@@ -123,6 +128,7 @@ fn program(tool: Tool) -> Option<&'static cargo_tools::Program> {
         | Tool::OpenSsl
         | Tool::Asyncua
         | Tool::AwsForPython
+        | Tool::Paho
         | Tool::AwsForNode
         | Tool::Chromium => None,
     }
@@ -139,6 +145,7 @@ fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
         Tool::MosquittoBroker => on_path("mosquitto"),
         Tool::Asyncua => Some(python::OPC_UA.interpreter(workspace)),
         Tool::AwsForPython => Some(python::AWS.interpreter(workspace)),
+        Tool::Paho => Some(python::PAHO.interpreter(workspace)),
         Tool::AwsForNode => Some(node::modules(workspace)),
         Tool::Chromium => on_path("chromium"),
     };
