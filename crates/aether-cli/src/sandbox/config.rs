@@ -9,7 +9,7 @@ use aether_sandbox::{AlpnRule, Limits, ProvisioningHook, SniRule};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
-use super::args::{Control, DeviceKeys, UpOptions};
+use super::options::{Control, DeviceKeys, UpOptions};
 use crate::failure::Failure;
 
 /// What the file may hold. Every key may be left out.

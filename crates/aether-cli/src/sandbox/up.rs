@@ -6,9 +6,9 @@ use std::path::Path;
 
 use aether_sandbox::{KeyKind, Sandbox, SandboxBuilder, StartError};
 
-use super::args::{Control, DeviceKeys, UpOptions};
 use super::client::Client;
 use super::config::{Config, Hook};
+use super::options::{Control, DeviceKeys, UpOptions};
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::signals;

@@ -4,8 +4,8 @@ use std::pin::pin;
 
 use serde_json::Value;
 
-use super::args::{DecisionsOptions, SubscribeOptions};
 use super::client::{Client, Events, encoded};
+use super::options::{DecisionsOptions, SubscribeOptions};
 use super::table::{cell, printable};
 use crate::failure::Failure;
 use crate::output::{line, reader_gone};
