@@ -15,6 +15,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::MosquittoClients,
     Tool::MosquittoBroker,
     Tool::OpenSsl,
+    Tool::Jq,
     Tool::Asyncua,
     Tool::AwsForPython,
     Tool::Paho,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  by cargo install  cargo-nextest, cargo-machete, cargo-deny   → <cargo home>/aether-tools/bin
-//!  from Debian      mosquitto and its clients, openssl,        → the system, as root or with sudo
+//!  from Debian      mosquitto and its clients, openssl, jq,    → the system, as root or with sudo
 //!                   python3-venv, nodejs, npm, chromium
 //!  from PyPI        asyncua; the AWS IoT Device SDK, boto3,    → <target directory>/witness-venv
 //!                   the aws command line; paho-mqtt, cbor2       <target directory>/witness-aws-venv
@@ -42,6 +42,8 @@ pub(crate) enum Tool {
     MosquittoBroker,
     /// The specification's way to make a claim certificate.
     OpenSsl,
+    /// Takes the answers of the sandbox's guide apart.
+    Jq,
     /// A Python with asyncua, an OPC UA client nobody here wrote.
     Asyncua,
     /// A Python with the AWS IoT Device SDK, boto3 and the aws command line.
@@ -59,6 +61,7 @@ const EVERY_TOOL: &[Tool] = &[
     Tool::MosquittoClients,
     Tool::MosquittoBroker,
     Tool::OpenSsl,
+    Tool::Jq,
     Tool::Asyncua,
     Tool::AwsForPython,
     Tool::Paho,
@@ -96,7 +99,7 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()
             Tool::AwsForPython => python::AWS.ensure(workspace),
             Tool::Paho => python::PAHO.ensure(workspace),
             Tool::AwsForNode => node::ensure(workspace),
-            Tool::MosquittoClients | Tool::MosquittoBroker | Tool::OpenSsl | Tool::Chromium => Ok(()),
+            Tool::MosquittoClients | Tool::MosquittoBroker | Tool::OpenSsl | Tool::Jq | Tool::Chromium => Ok(()),
         }
         .with_context(|| format!("could not install {tool:?}"))?;
     }
@@ -126,6 +129,7 @@ fn program(tool: Tool) -> Option<&'static cargo_tools::Program> {
         Tool::MosquittoClients
         | Tool::MosquittoBroker
         | Tool::OpenSsl
+        | Tool::Jq
         | Tool::Asyncua
         | Tool::AwsForPython
         | Tool::Paho
@@ -142,6 +146,7 @@ fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
         Tool::Deny => cargo_tools::DENY.find(workspace)?,
         Tool::MosquittoClients => on_path("mosquitto_sub"),
         Tool::OpenSsl => on_path("openssl"),
+        Tool::Jq => on_path("jq"),
         Tool::MosquittoBroker => on_path("mosquitto"),
         Tool::Asyncua => Some(python::OPC_UA.interpreter(workspace)),
         Tool::AwsForPython => Some(python::AWS.interpreter(workspace)),

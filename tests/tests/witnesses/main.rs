@@ -12,6 +12,7 @@
 //!  bridge    a Mosquitto broker that bridges to the sandbox
 //!  control_plane, seed_commands
 //!            boto3 and the aws command line at the control plane of the sandbox
+//!  guide     the commands of the sandbox's guide, run as they are printed
 //!  seed_documents
 //!            the policies and templates of the seed documents, and a device that lives with them
 //!  web_page  Chromium at the web page of the sandbox
@@ -30,6 +31,7 @@ mod cbor;
 mod control_plane;
 mod device;
 mod gateway;
+mod guide;
 mod just_in_time;
 mod messages;
 mod seed_commands;

@@ -150,7 +150,7 @@ pub(crate) struct DecisionsOptions {
     /// Only what was denied.
     #[arg(long)]
     pub(crate) denied: bool,
-    /// How many of the latest decisions to begin with; 1000 are kept in memory.
+    /// How many of the latest to begin with; 1000 decisions and 1000 denials are kept in memory.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(crate) last: usize,
 }
@@ -159,6 +159,7 @@ pub(crate) struct DecisionsOptions {
 pub(crate) struct PublishOptions {
     #[command(flatten)]
     pub(crate) common: DirOptions,
+    /// The topic to publish on, as the service: no policy is asked, and a reserved one ($aws/…) is taken as well.
     #[arg(value_name = "TOPIC")]
     pub(crate) topic: String,
     /// The payload; - reads it from standard input.
@@ -176,6 +177,7 @@ pub(crate) struct PublishOptions {
 pub(crate) struct SubscribeOptions {
     #[command(flatten)]
     pub(crate) common: DirOptions,
+    /// The topics to see: + stands for one level, # at the end for all that follow.
     #[arg(value_name = "FILTER")]
     pub(crate) filter: String,
     /// End after so many messages.

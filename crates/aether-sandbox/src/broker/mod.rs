@@ -19,6 +19,7 @@ mod connection;
 mod durable;
 mod encode;
 mod ending;
+mod expiry_zero;
 mod faulty;
 mod first_packet;
 mod forget;
@@ -67,6 +68,7 @@ use self::subscriber::Subscriber;
 use self::tap::Seen;
 pub(crate) use self::tap::{PublishError, SessionInfo, Tap, Tapped};
 pub(crate) use self::tls::ServerTls;
+pub(crate) use self::topic::is_served;
 use crate::account::Account;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
@@ -157,7 +159,7 @@ impl Broker {
             tls: parts.tls,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            router: Router::new(parts.memory.sessions, parts.clock.now()),
+            router: Router::new(parts.memory.sessions, limits.kept_sessions, parts.clock.now()),
             retained: parts.memory.retained,
             presence: Presence::default(),
             connects: Paces::new(limits.connects_per_second),

@@ -89,7 +89,7 @@ impl Session {
             if publish.retain {
                 return Err(refuse(reason::NOT_AUTHORIZED, "retained message on a reserved topic"));
             }
-            if request.is_none() && rule.is_none() {
+            if !topic::is_served(&topic) {
                 return Err(refuse(reason::NOT_AUTHORIZED, "reserved topic that is not served"));
             }
         }
