@@ -125,9 +125,9 @@ fn just_in_time_registration_goes_as_the_guide_prints_it() {
 
     // A stream begins at some moment after the program's start: a message of ours shows that it has.
     let watcher = desk.start(watch);
-    let own = format!("aws iot-data publish --topic '$aws/events/certificates/registered/begun' --payload begun");
+    let own = "aws iot-data publish --topic '$aws/events/certificates/registered/begun' --payload begun";
     watcher.wait_until("the stream", SOON, || {
-        desk.run(&own);
+        desk.run(own);
         watcher.printed().contains("begun").then_some(())
     });
     assert!(!desk.succeeds(publish), "the first attempt fails");
