@@ -53,6 +53,11 @@
 //!
 //! With a real broker, [`RumqttConnector`] stands in the place of the connector.
 //!
+//! # Keys
+//!
+//! A [`PrivateKey`] is read from PEM, or stays where it is behind a [`Signer`], as in a PKCS#11 token. Such a key signs
+//! the TLS handshake on the thread that drives the connection and blocks it for that long.
+//!
 //! # Secrets
 //!
 //! Private keys appear in no `Debug` output, no error and no log at any level.
@@ -78,7 +83,7 @@ pub mod testing;
 mod ticket;
 
 pub use backoff::Backoff;
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, KeyAlgorithm, PrivateKey, SignError, SignatureScheme, Signer};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{ConnectError, EndReason, PublishError, SessionEnded, SubscribeError};
 pub use names::{ClientId, InvalidName, NameProblem, Topic, TopicFilter};

@@ -27,7 +27,7 @@ fn a_certificate_and_its_key_are_credentials() {
     let credentials = read(&certificate, &key).unwrap();
     assert_eq!(credentials.common_name(), Some("line7-press3"));
     assert_eq!(credentials.certificate_pem(), certificate.as_bytes());
-    assert_eq!(credentials.private_key_pem(), key.as_bytes());
+    assert_eq!(credentials.private_key().pem(), Some(key.as_bytes()));
     // The dates that rcgen gives by default.
     assert_eq!(credentials.not_before(), SystemTime::UNIX_EPOCH + Duration::from_secs(157_766_400));
     assert!(credentials.not_after() > SystemTime::now());

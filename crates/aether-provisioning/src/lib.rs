@@ -72,6 +72,11 @@
 //! One window is the cloud's alone to see: a certificate issued whose answer has not arrived. AWS deletes it after an
 //! hour, as nothing was registered with it.
 //!
+//! # Keys made on the device
+//!
+//! A [`KeySource`] makes the private key: [`SoftwareKeys`] in this process, or one over a token. A [`SigningRequest`] asks
+//! for its certificate, and is checked before the cloud sees it.
+//!
 //! # Secrets
 //!
 //! Private keys and ownership tokens appear in no `Debug` output, no error and no log at any level.
@@ -84,6 +89,7 @@ mod claim;
 mod driver;
 mod error;
 mod identity;
+mod keys;
 mod machine;
 mod names;
 mod store;
@@ -93,6 +99,7 @@ pub use claim::Claim;
 pub use driver::{Stage, provision, provision_until};
 pub use error::{AnswerProblem, ProvisionError, Step};
 pub use identity::{Identity, IssuedCertificate, OwnershipToken};
+pub use keys::{InvalidKeyKind, InvalidRequest, KeyError, KeyKind, KeySource, SigningRequest, SoftwareKeys};
 pub use machine::{Action, Input, Now, Provisioner, Record};
 pub use names::{CertificateId, InvalidName, TemplateName, ThingName};
 pub use store::{DirectoryStore, IdentityStore, MemoryStore, StoreError, Stored};

@@ -239,6 +239,6 @@ async fn the_issued_identity_is_usable_credentials() {
     let (broker, store) = (good_cloud(), MemoryStore::default());
     let identity = run(&broker, &store).await.unwrap();
     let credentials = identity.credentials();
-    Credentials::from_pem(credentials.certificate_pem(), credentials.private_key_pem()).unwrap();
+    Credentials::from_pem(credentials.certificate_pem(), credentials.private_key().pem().unwrap()).unwrap();
     assert_eq!(identity.device_configuration()["site"], "hall-b");
 }

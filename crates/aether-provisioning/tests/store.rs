@@ -16,7 +16,7 @@ fn check_identity(found: &Identity, expected: &Identity) {
     assert_eq!(found.certificate_id(), expected.certificate_id());
     assert_eq!(found.device_configuration(), expected.device_configuration());
     assert_eq!(found.credentials().certificate_pem(), expected.credentials().certificate_pem());
-    assert_eq!(found.credentials().private_key_pem(), expected.credentials().private_key_pem());
+    assert_eq!(found.credentials().private_key().pem(), expected.credentials().private_key().pem());
 }
 
 fn a_new_store_is_empty(store: &dyn IdentityStore) {
@@ -29,7 +29,7 @@ fn what_is_staged_is_loaded(store: &dyn IdentityStore) {
     let Stored::Issued(found) = store.load().unwrap() else { panic!("an issued certificate") };
     assert_eq!(found.certificate_id(), certificate.certificate_id());
     assert_eq!(found.token().reveal(), TOKEN);
-    assert_eq!(found.credentials().private_key_pem(), certificate.credentials().private_key_pem());
+    assert_eq!(found.credentials().private_key().pem(), certificate.credentials().private_key().pem());
     let difference = certificate.issued_at().duration_since(found.issued_at()).unwrap();
     assert!(difference < Duration::from_secs(1), "{difference:?}");
 

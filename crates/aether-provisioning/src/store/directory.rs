@@ -1,6 +1,7 @@
 //! An identity store in a directory.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -128,7 +129,13 @@ impl DirectoryStore {
     fn keep_credentials(&self, id: &CertificateId, credentials: &Credentials) -> Result<(), StoreError> {
         let home = self.home(id);
         files::create_directory(&home)?;
-        for (name, content) in [(KEY, credentials.private_key_pem()), (CERTIFICATE, credentials.certificate_pem())] {
+        let key = credentials.private_key();
+        let key = key.pem().ok_or_else(|| {
+            let locator = key.locator().unwrap_or_default();
+            let source = io::Error::new(io::ErrorKind::Unsupported, format!("the key stays elsewhere, at {locator}"));
+            StoreError::Io { doing: "write", path: home.join(KEY), source }
+        })?;
+        for (name, content) in [(KEY, key), (CERTIFICATE, credentials.certificate_pem())] {
             let path = home.join(name);
             if files::read(&path)?.as_deref() != Some(content) {
                 files::write(&path, content)?;
