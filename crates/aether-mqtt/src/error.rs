@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::InvalidOptions;
+use crate::{InvalidOptions, SignError};
 
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -51,6 +51,14 @@ pub enum ConnectError {
         /// What the TLS library said.
         source: Source,
     },
+    /// Our own private key, which stays elsewhere, did not sign the TLS handshake.
+    #[error("the private key did not sign the connection to {endpoint}")]
+    Sign {
+        /// Host and port.
+        endpoint: String,
+        /// What its holder said.
+        source: Arc<SignError>,
+    },
     /// The broker did not accept the client certificate.
     ///
     /// In TLS 1.3 this arrives after the handshake (RFC 8446, section 4.4.2.4).
@@ -88,13 +96,15 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether the same attempt may succeed later, without a change on this side.
     ///
-    /// False for settings out of range and for the refusals of protocol version, client id, user name and password. A
+    /// False for settings out of range, for the refusals of protocol version, client id, user name and password, and for
+    /// a key whose [error](SignError::is_retryable) is final. A
     /// refused certificate, a policy that denies, and a broker that is not trusted (a clock not yet set, a portal in
     /// between) can all be put right elsewhere.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Settings(_) => false,
+            Self::Sign { source, .. } => source.is_retryable(),
             Self::Refused { return_code, .. } => !matches!(return_code, 1 | 2 | 4),
             Self::Dns { .. }
             | Self::Io { .. }

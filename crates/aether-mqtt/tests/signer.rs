@@ -124,7 +124,7 @@ async fn a_token_that_is_away_fails_the_connect_and_says_so() {
         let connector = RumqttConnector::default();
         let (outcome, _) = soon(async { tokio::join!(connector.connect(&options), broker.accept()) }).await;
         let error = outcome.err().expect("no connection");
-        assert!(matches!(error, ConnectError::Tls { .. }) && error.is_retryable(), "{error:?}");
+        assert!(matches!(error, ConnectError::Sign { .. }) && error.is_retryable(), "{error:?}");
         let mut chain = vec![error.to_string()];
         let mut source = error.source();
         while let Some(inner) = source {

@@ -8,6 +8,7 @@ mod tls;
 pub use error::CredentialsError;
 pub use key::PrivateKey;
 pub use signer::{KeyAlgorithm, SignError, SignatureScheme, Signer};
+pub(crate) use tls::HandshakeFailure;
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use rustls::sign::SigningKey;
 use rustls::{OtherError, SignatureAlgorithm};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 
-use super::{KeyAlgorithm, SignatureScheme, Signer};
+use super::{KeyAlgorithm, SignError, SignatureScheme, Signer};
 
 /// A [`Signer`] that signs TLS handshakes.
 #[derive(Debug)]
@@ -17,6 +17,11 @@ struct ElsewhereSigner {
     signer: Arc<dyn Signer>,
     scheme: SignatureScheme,
 }
+
+/// What a key elsewhere said, on its way through the TLS library.
+#[derive(Debug, thiserror::Error)]
+#[error("the private key did not sign the TLS handshake")]
+pub(crate) struct HandshakeFailure(#[source] pub(crate) Arc<SignError>);
 
 impl SigningKey for ElsewhereKey {
     /// The first of the key's schemes that the peer offers too. In TLS 1.3 the library has taken PKCS#1 out of the
@@ -41,7 +46,8 @@ impl SigningKey for ElsewhereKey {
 
 impl rustls::sign::Signer for ElsewhereSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        self.signer.sign(self.scheme, message).map_err(|e| rustls::Error::Other(OtherError(Arc::new(e))))
+        let passed_on = |e| rustls::Error::Other(OtherError(Arc::new(HandshakeFailure(Arc::new(e)))));
+        self.signer.sign(self.scheme, message).map_err(passed_on)
     }
 
     fn scheme(&self) -> rustls::SignatureScheme {

@@ -1,13 +1,15 @@
 //! What the client library's errors mean to a caller of ours.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::mqttbytes;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
 use rustls::AlertDescription;
 
-use crate::{ConnectError, ConnectOptions, EndReason, SessionEnded};
+use crate::credentials::HandshakeFailure;
+use crate::{ConnectError, ConnectOptions, EndReason, SessionEnded, SignError};
 
 /// Why the connection was not made.
 pub(super) fn connect_error(error: ConnectionError, options: &ConnectOptions) -> ConnectError {
@@ -63,6 +65,9 @@ pub(super) fn session_ended(error: ConnectionError, ack_timeout: Duration) -> Se
 /// An error of the encrypted stream: in the TLS handshake, or (in TLS 1.3, for a refused client certificate) at the
 /// first read after it.
 fn stream_error(error: io::Error, endpoint: String) -> ConnectError {
+    if let Some(source) = sign_error_in(&error) {
+        return ConnectError::Sign { endpoint, source };
+    }
     match alert_in(&error) {
         Some(alert) if concerns_our_certificate(alert) => {
             ConnectError::CertificateRefused { endpoint, alert: name(alert) }
@@ -76,6 +81,16 @@ fn stream_error(error: io::Error, endpoint: String) -> ConnectError {
 
 fn tls_error_in(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// What our own key said, if it did not sign.
+fn sign_error_in(error: &io::Error) -> Option<Arc<SignError>> {
+    match tls_error_in(error) {
+        Some(rustls::Error::Other(other)) => {
+            other.0.downcast_ref::<HandshakeFailure>().map(|failure| Arc::clone(&failure.0))
+        }
+        _ => None,
+    }
 }
 
 fn alert_in(error: &io::Error) -> Option<AlertDescription> {
