@@ -16,6 +16,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::MosquittoBroker,
     Tool::OpenSsl,
     Tool::Jq,
+    Tool::SoftHsm,
     Tool::Asyncua,
     Tool::AwsForPython,
     Tool::Paho,

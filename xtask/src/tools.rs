@@ -3,7 +3,8 @@
 //! ```text
 //!  by cargo install  cargo-nextest, cargo-machete, cargo-deny   → <cargo home>/aether-tools/bin
 //!  from Debian      mosquitto and its clients, openssl, jq,    → the system, as root or with sudo
-//!                   python3-venv, nodejs, npm, chromium
+//!                   softhsm2, python3-venv, nodejs, npm,
+//!                   chromium
 //!  from PyPI        asyncua; the AWS IoT Device SDK, boto3,    → <target directory>/witness-venv
 //!                   the aws command line; paho-mqtt, cbor2       <target directory>/witness-aws-venv
 //!                                                                <target directory>/witness-paho-venv
@@ -44,6 +45,8 @@ pub(crate) enum Tool {
     OpenSsl,
     /// Takes the answers of the sandbox's guide apart.
     Jq,
+    /// `softhsm2-util` and its library, a PKCS#11 token without hardware.
+    SoftHsm,
     /// A Python with asyncua, an OPC UA client nobody here wrote.
     Asyncua,
     /// A Python with the AWS IoT Device SDK, boto3 and the aws command line.
@@ -62,6 +65,7 @@ const EVERY_TOOL: &[Tool] = &[
     Tool::MosquittoBroker,
     Tool::OpenSsl,
     Tool::Jq,
+    Tool::SoftHsm,
     Tool::Asyncua,
     Tool::AwsForPython,
     Tool::Paho,
@@ -99,7 +103,12 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()
             Tool::AwsForPython => python::AWS.ensure(workspace),
             Tool::Paho => python::PAHO.ensure(workspace),
             Tool::AwsForNode => node::ensure(workspace),
-            Tool::MosquittoClients | Tool::MosquittoBroker | Tool::OpenSsl | Tool::Jq | Tool::Chromium => Ok(()),
+            Tool::MosquittoClients
+            | Tool::MosquittoBroker
+            | Tool::OpenSsl
+            | Tool::Jq
+            | Tool::SoftHsm
+            | Tool::Chromium => Ok(()),
         }
         .with_context(|| format!("could not install {tool:?}"))?;
     }
@@ -130,6 +139,7 @@ fn program(tool: Tool) -> Option<&'static cargo_tools::Program> {
         | Tool::MosquittoBroker
         | Tool::OpenSsl
         | Tool::Jq
+        | Tool::SoftHsm
         | Tool::Asyncua
         | Tool::AwsForPython
         | Tool::Paho
@@ -147,6 +157,7 @@ fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
         Tool::MosquittoClients => on_path("mosquitto_sub"),
         Tool::OpenSsl => on_path("openssl"),
         Tool::Jq => on_path("jq"),
+        Tool::SoftHsm => on_path("softhsm2-util"),
         Tool::MosquittoBroker => on_path("mosquitto"),
         Tool::Asyncua => Some(python::OPC_UA.interpreter(workspace)),
         Tool::AwsForPython => Some(python::AWS.interpreter(workspace)),
