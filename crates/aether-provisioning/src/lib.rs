@@ -88,16 +88,19 @@
 mod claim;
 mod driver;
 mod error;
+mod facts;
 mod identity;
 mod keys;
 mod machine;
 mod names;
+pub mod policy;
 mod store;
 mod wire;
 
 pub use claim::Claim;
 pub use driver::{Stage, provision, provision_until};
 pub use error::{AnswerProblem, ProvisionError, Step};
+pub use facts::{Fact, FactError, InvalidFact, Parameter, ParameterError};
 pub use identity::{Identity, IssuedCertificate, OwnershipToken};
 pub use keys::{InvalidKeyKind, InvalidRequest, KeyError, KeyKind, KeySource, SigningRequest, SoftwareKeys};
 pub use machine::{Action, Input, Now, Provisioner, Record};
