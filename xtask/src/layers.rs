@@ -60,7 +60,10 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("aether-iot-policy", &[]),
     layer("aether-iot-template", &[]),
     layer("aether-sandbox", &["aether-iot-policy", "aether-iot-template"]),
-    layer("aether-cli", &["aether-iot-policy", "aether-iot-template", "aether-nexus", "aether-sandbox"]),
+    layer(
+        "aether-cli",
+        &["aether-iot-policy", "aether-iot-template", "aether-nexus", "aether-provisioning", "aether-sandbox"],
+    ),
     Layer { name: "aether-tests", uses: Uses::Anything, tests_use: &[] },
     layer("xtask", &[]),
 ];
