@@ -77,6 +77,12 @@
 //! A [`KeySource`] makes the private key: [`SoftwareKeys`] in this process, or one over a token. A [`SigningRequest`] asks
 //! for its certificate, and is checked before the cloud sees it.
 //!
+//! # Parameters and policies
+//!
+//! [`Parameter`] takes a template parameter's value from the settings, a file, the environment or a [`Fact`] about the
+//! device, such as its serial number or MAC address. [`policy`] writes the AWS IoT policies that the claim certificate
+//! and the device's own need, with nothing beyond.
+//!
 //! # Secrets
 //!
 //! Private keys and ownership tokens appear in no `Debug` output, no error and no log at any level.

@@ -106,15 +106,21 @@ fn the_operation_that_is_not_used_is_not_allowed() {
 fn wildcards_come_in_only_when_a_document_would_be_too_long() {
     let details = [
         (KeyOrigins::Aws, Encodings::Json, Detail::Exact),
-        (KeyOrigins::Both, Encodings::Json, Detail::AnswersByWildcard),
+        (KeyOrigins::Both, Encodings::Json, Detail::Exact),
         (KeyOrigins::Aws, Encodings::Both, Detail::AnswersByWildcard),
-        (KeyOrigins::Both, Encodings::Both, Detail::OperationsByWildcard),
+        (KeyOrigins::Both, Encodings::Both, Detail::AnswersByWildcard),
     ];
     for (origins, encodings, expected) in details {
         let document = claim().key_origins(origins).encodings(encodings).document().unwrap();
         read(&document);
         assert_eq!(document.detail(), expected, "{origins:?} {encodings:?}: {document}");
     }
+    let gov = CloudAccount::new("us-gov-west-1".parse().unwrap(), "123456789012".parse().unwrap());
+    let longest = ClaimPolicy::new(gov, "t".repeat(36).parse().unwrap());
+    let document = longest.key_origins(KeyOrigins::Both).encodings(Encodings::Both).document().unwrap();
+    read(&document);
+    assert_eq!(document.detail(), Detail::OperationsByWildcard);
+    assert!(document.as_str().contains("topicfilter/$aws/certificates/create-from-csr/*"));
 }
 
 #[test]

@@ -90,10 +90,12 @@ pub(super) fn fault(value: &str) -> Option<&'static str> {
 
 /// A cause in few words, without the number the system gives it.
 pub(super) fn reason(cause: &io::Error) -> String {
-    match cause.kind() {
-        io::ErrorKind::NotFound => "not there".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => cause.to_string(),
+    if cause.kind() == io::ErrorKind::NotFound {
+        "not there".to_owned()
+    } else if cause.kind() == io::ErrorKind::PermissionDenied {
+        "permission denied".to_owned()
+    } else {
+        cause.to_string()
     }
 }
 

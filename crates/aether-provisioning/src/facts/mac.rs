@@ -70,7 +70,7 @@ fn address(name: &str, search: &Search) -> Result<String, String> {
     let address = attribute(name, "address", search)?.to_ascii_lowercase();
     let octets: Vec<_> = address.split(':').collect();
     let is_octet = |octet: &&str| octet.len() == 2 && octet.chars().all(|c| c.is_ascii_hexdigit());
-    if octets.len() != 6 || !octets.iter().all(|octet| is_octet(octet)) {
+    if octets.len() != 6 || !octets.iter().all(is_octet) {
         return Err("holds no MAC address".to_owned());
     }
     if octets.iter().all(|octet| *octet == "00") {

@@ -82,7 +82,8 @@ impl Fact {
         self.collect_below(Path::new("/"))
     }
 
-    /// Collects it from the files below `root` instead of `/`: those of another system, or of a test.
+    /// Collects it from the files below `root` instead of `/`: those of another system, or of a test. Symbolic links are
+    /// followed as they are, so that one with an absolute target leads out of `root`.
     ///
     /// # Errors
     ///
