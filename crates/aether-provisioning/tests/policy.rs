@@ -1,6 +1,8 @@
 //! The policies printed for claims and devices: what they hold, how long they are, and that they match what
 //! provisioning does.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::collections::BTreeSet;
 
 use aether_mqtt::testing::{self, FakeBroker, PublishReaction};
