@@ -25,28 +25,28 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn of(options: &CheckOptions) -> Self {
+    /// `None` for a claim without template, which the command line does not let through.
+    pub(super) fn of(options: &CheckOptions) -> Option<Self> {
         let account = options.place.account();
         let arn_prefix = account.arn_prefix();
         let (origins, encodings) = (options.messages.key_origins(), options.messages.encodings());
-        match (options.role, &options.template) {
-            (Role::Claim, Some(template)) => {
-                let policy = ClaimPolicy::new(account, template.clone()).key_origins(origins).encodings(encodings);
-                let policy = policy.client_ids(options.client_ids.clone());
-                let (client_id, needs) = (policy.sample_client_id(), policy.needs());
-                Self { role: Role::Claim, arn_prefix, client_id, provisions: true, needs }
+        let (client_id, provisions, needs) = match options.role {
+            Role::Claim => {
+                let policy =
+                    ClaimPolicy::new(account, options.template.clone()?).client_ids(options.client_ids.clone());
+                let policy = policy.key_origins(origins).encodings(encodings);
+                (policy.sample_client_id(), true, policy.needs())
             }
-            // The command line asks for a template where there is a claim.
-            (Role::Claim, None) | (Role::Device, _) => {
-                let mut policy = DevicePolicy::new(account).key_origins(origins).encodings(encodings);
-                if let Some(template) = &options.rotation_template {
-                    policy = policy.rotation(template.clone());
-                }
-                let needs = policy.needs(&options.thing);
-                let provisions = options.rotation_template.is_some();
-                Self { role: Role::Device, arn_prefix, client_id: options.thing.to_string(), provisions, needs }
+            Role::Device => {
+                let policy = DevicePolicy::new(account).key_origins(origins).encodings(encodings);
+                let policy = match &options.rotation_template {
+                    Some(template) => policy.rotation(template.clone()),
+                    None => policy,
+                };
+                (options.thing.to_string(), options.rotation_template.is_some(), policy.needs(&options.thing))
             }
-        }
+        };
+        Some(Self { role: options.role, arn_prefix, client_id, provisions, needs })
     }
 
     /// What the service knows about the session.

@@ -61,7 +61,8 @@ fn device(options: &DeviceOptions) -> DevicePolicy {
 fn check(options: &CheckOptions) -> Result<(), Failure> {
     let shown = if is_stdin(&options.file) { "standard input".to_owned() } else { options.file.display().to_string() };
     let text = read(&options.file).map_err(|cause| Failure::settings_in(format!("policy {shown}"), &cause))?;
-    let session = Session::of(options);
+    let session =
+        Session::of(options).ok_or_else(|| Failure::settings("argument --template: needed with --for claim"))?;
     let report =
         check::check(&text, &session).map_err(|invalid| Failure::settings_in(format!("policy {shown}"), &*invalid))?;
     match options.json {

@@ -31,7 +31,7 @@ fn checking(arguments: &str) -> CheckOptions {
 
 #[track_caller]
 fn checked(policy: &str, arguments: &str) -> Report {
-    check(policy, &Session::of(&checking(arguments))).unwrap_or_else(|error| panic!("{error}"))
+    check(policy, &Session::of(&checking(arguments)).unwrap()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn printed(line: &str) -> String {
@@ -149,7 +149,7 @@ fn a_device_that_may_make_certificates_without_rotating_is_told() {
 
 #[test]
 fn what_aws_would_not_take_is_no_policy() {
-    let session = Session::of(&checking("--for device"));
+    let session = Session::of(&checking("--for device")).unwrap();
     let error = |text: &str| check(text, &session).unwrap_err().to_string();
     assert!(error("{").contains("not JSON"));
     assert!(error(r#"{"Version": "2012-10-17", "Statement": []}"#).contains("Statement"));
