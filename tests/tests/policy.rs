@@ -69,6 +69,45 @@ fn a_device_provisions_and_publishes_with_exactly_the_policies_printed() {
 }
 
 #[test]
+fn the_claim_policy_for_csrs_allows_csrs_and_refuses_keys_of_aws() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("sandbox");
+    drop(Sandbox::up(&directory));
+    let claim = printed("claim", &["--template", "Aether", "--csr"]);
+    fs::write(directory.join("policies/aether-claim.json"), claim).unwrap();
+
+    let sandbox = Sandbox::up(&directory);
+    let of_sandbox = |arguments: &[&str]| -> Value {
+        let command = ["sandbox", arguments[0], "--dir", directory.to_str().unwrap(), "--json"];
+        let ran = aether(command.iter().chain(&arguments[1..])).output().unwrap();
+        serde_json::from_slice(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&ran.stderr)))
+    };
+    let certificates = of_sandbox(&["certificates"]);
+    let claim = certificates["certificates"].as_array().unwrap().iter().find(|one| one["kind"] == "claim").unwrap();
+    let id = claim["id"].as_str().unwrap();
+    for (action, resource, allowed) in [
+        ("iot:Connect", "aether-claim-0123456789abcdef", true),
+        ("iot:Publish", "$aws/certificates/create-from-csr/json", true),
+        ("iot:Subscribe", "$aws/certificates/create-from-csr/json/accepted", true),
+        ("iot:Receive", "$aws/certificates/create-from-csr/json/rejected", true),
+        ("iot:Publish", "$aws/provisioning-templates/Aether/provision/json", true),
+        ("iot:Publish", "$aws/certificates/create-from-csr/cbor", false),
+        ("iot:Connect", "line7-press3", false),
+    ] {
+        let question = ["explain", "--client-id", "aether-claim-0123456789abcdef", "--certificate", id];
+        let answer = of_sandbox(&[&question[..], &["--action", action, "--resource", resource]].concat());
+        assert_eq!(answer["allowed"], allowed, "{action} on {resource}");
+    }
+
+    // This device has AWS make its key, which this policy is not for.
+    let gateway = Gateway::new(folder.path().join("gateway"), &sandbox).run();
+    let refused = gateway.wait_until("a refusal", SOON, || {
+        sandbox.decisions().into_iter().find(|d| d["decision"] == "denied" && d["certificate_kind"] == "claim")
+    });
+    assert!(refused.to_string().contains("$aws/certificates/create/json"), "{refused}");
+}
+
+#[test]
 fn a_check_ends_with_0_if_nothing_is_lacking_and_with_2_if_something_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claim.json");
