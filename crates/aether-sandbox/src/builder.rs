@@ -19,6 +19,7 @@ pub struct SandboxBuilder {
     region: Option<String>,
     account_id: Option<String>,
     device_keys: KeyKind,
+    certificate_life: Option<Duration>,
     endpoint_names: Vec<String>,
     rules: (AlpnRule, SniRule),
     limits: Limits,
@@ -40,6 +41,7 @@ impl SandboxBuilder {
             region: None,
             account_id: None,
             device_keys: KeyKind::default(),
+            certificate_life: None,
             endpoint_names: Vec::new(),
             rules: (AlpnRule::default(), SniRule::default()),
             limits: Limits::default(),
@@ -107,6 +109,16 @@ impl SandboxBuilder {
     #[must_use]
     pub fn device_keys(mut self, kind: KeyKind) -> Self {
         self.device_keys = kind;
+        self
+    }
+
+    /// How long the certificates live that are issued to devices from now on, by the sandbox's clock: for drills of
+    /// rotation. At least a second; shorter counts as a second.
+    ///
+    /// Default: until 2049-12-31T23:59:59Z, as AWS's.
+    #[must_use]
+    pub fn certificate_life(mut self, life: Duration) -> Self {
+        self.certificate_life = Some(life.max(Duration::from_secs(1)));
         self
     }
 

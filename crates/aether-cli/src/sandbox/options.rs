@@ -46,6 +46,9 @@ pub(crate) struct UpOptions {
     /// Kind of key made for devices. [default: rsa-2048]
     #[arg(long, value_name = "KIND")]
     pub(crate) device_keys: Option<DeviceKeys>,
+    /// How long device certificates live, such as 10m or 30d, for drills of rotation. [default: until 2049]
+    #[arg(long, value_name = "DURATION", value_parser = long_duration)]
+    pub(crate) certificate_life: Option<Duration>,
     /// Settings from a TOML file.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -86,6 +86,9 @@ fn builder(dir: &Path, config: &Config) -> Result<SandboxBuilder, Failure> {
         builder = builder
             .faults(read.map_err(|e| Failure::settings_in(format!("setting `faults`: {}", file.display()), &e))?);
     }
+    if let Some(life) = config.certificate_life_s {
+        builder = builder.certificate_life(std::time::Duration::from_secs(life));
+    }
     match config.device_keys {
         Some(DeviceKeys::EcP256) => builder = builder.device_keys(KeyKind::EcP256),
         Some(DeviceKeys::Rsa2048) => builder = builder.device_keys(KeyKind::Rsa2048),

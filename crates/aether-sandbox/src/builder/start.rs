@@ -39,6 +39,7 @@ impl SandboxBuilder {
         let scratch = if self.dir.is_none() { Some(Scratch::new()?) } else { None };
         let dir = self.dir.or_else(|| scratch.as_ref().map(|scratch| scratch.dir().to_owned())).unwrap_or_default();
         let wanted = Wanted {
+            certificate_life: self.certificate_life,
             dir: dir.clone(),
             template_name: self.template_name,
             region: self.region,
