@@ -1,11 +1,9 @@
 //! boto3, called from a test: each call goes through the real library and comes back as JSON.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
 use serde_json::{Value, json};
 
 use crate::aether::Sandbox;
+use crate::dialogue::Dialogue;
 use crate::foreign;
 
 /// A running boto3 with its clients for the sandbox's control plane.
@@ -14,9 +12,7 @@ use crate::foreign;
 /// Times are seconds since 1970.
 #[derive(Debug)]
 pub struct Boto3 {
-    child: Child,
-    requests: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    script: Dialogue,
 }
 
 /// How the service refused a call.
@@ -43,11 +39,7 @@ impl Boto3 {
     #[track_caller]
     pub fn start(sandbox: &Sandbox) -> Self {
         let mut command = foreign::aws_python("boto3_caller.py");
-        command.env("AWS_ENDPOINT_URL", sandbox.control_url()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the Python with boto3 starts");
-        let requests = child.stdin.take().expect("standard input was asked for");
-        let answers = BufReader::new(child.stdout.take().expect("standard output was asked for"));
-        Self { child, requests, answers }
+        Self { script: Dialogue::start(command.env("AWS_ENDPOINT_URL", sandbox.control_url())) }
     }
 
     /// Calls an operation of `iot` and gives its result.
@@ -114,10 +106,7 @@ impl Boto3 {
 
     #[track_caller]
     fn ask(&mut self, request: &Value) -> Result<Value, Refusal> {
-        writeln!(self.requests, "{request}").expect("boto3 still reads");
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("boto3 still writes");
-        let mut answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in `{line}`"));
+        let mut answer = self.script.ask(request);
         if let Some(code) = answer["error"].as_str() {
             return Err(Refusal {
                 code: code.to_owned(),
@@ -126,15 +115,6 @@ impl Boto3 {
                 members: answer["members"].take(),
             });
         }
-        assert!(answer["broken"].is_null(), "{request}: {}", answer["broken"]);
         Ok(answer["result"].take())
-    }
-}
-
-impl Drop for Boto3 {
-    fn drop(&mut self) {
-        // Fails only when it has ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

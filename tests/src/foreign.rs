@@ -120,6 +120,19 @@ pub fn aws_python(script: &str) -> Command {
     python_in("AETHER_WITNESS_AWS_PYTHON", "witness-aws-venv", script)
 }
 
+/// Python with paho-mqtt and cbor2, running one of the scripts in `tests/witness`.
+///
+/// The interpreter is the one in `AETHER_WITNESS_PAHO_PYTHON`; else as [`python`].
+///
+/// # Panics
+///
+/// When it is not installed; the message says how to install it.
+#[must_use]
+#[track_caller]
+pub fn paho_python(script: &str) -> Command {
+    python_in("AETHER_WITNESS_PAHO_PYTHON", "witness-paho-venv", script)
+}
+
 /// The folder that has `aws`, the command line.
 ///
 /// # Panics

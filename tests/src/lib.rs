@@ -19,5 +19,7 @@ pub mod program;
 
 pub mod aether;
 pub mod boto3;
+mod dialogue;
 pub mod foreign;
+pub mod paho;
 pub mod shell;

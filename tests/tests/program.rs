@@ -222,6 +222,11 @@ fn a_second_gateway_on_the_same_state_directory_is_refused() {
     let mut second = Gateway::new(folder.path().join("gateway"), &sandbox).run();
     assert_eq!(second.wait_for_exit(SOON).code(), Some(2), "{}", second.printed());
     assert!(second.printed().contains("state_dir") && second.printed().contains("in use"), "{}", second.printed());
+    // The log trails the answers, and keeps their order: what the second might have asked for would stand before
+    // what the first publishes after the second has ended.
+    let published = || sandbox.decisions().iter().filter(|d| d["event"] == "publish").count();
+    let before = published();
+    first.wait_until("an event after that", SOON, || (published() > before).then_some(()));
     let created = sandbox.decisions().iter().filter(|d| d["event"] == "create-keys-and-certificate").count();
     assert_eq!(created, 1, "the second did not spend the claim");
 }

@@ -29,6 +29,18 @@ def tell(step, **facts):
     print(json.dumps({"step": step, **facts}), flush=True)
 
 
+def address_and_identity(arguments, client_id, certificate, key):
+    """What the SDK's builders of both MQTT versions want to know."""
+    return {
+        "endpoint": arguments.endpoint,
+        "port": arguments.port,
+        "ca_filepath": arguments.ca,
+        "cert_filepath": certificate,
+        "pri_key_filepath": key,
+        "client_id": client_id,
+    }
+
+
 class Link311:
     """A connection with MQTT 3.1.1."""
 
@@ -37,12 +49,7 @@ class Link311:
         self.lost = queue.Queue()
         self.messages = queue.Queue()
         self.connection = mqtt_connection_builder.mtls_from_path(
-            endpoint=arguments.endpoint,
-            port=arguments.port,
-            ca_filepath=arguments.ca,
-            cert_filepath=certificate,
-            pri_key_filepath=key,
-            client_id=client_id,
+            **address_and_identity(arguments, client_id, certificate, key),
             clean_session=True,
             keep_alive_secs=60,
             # What is refused is to be seen once, not again after a reconnect.
@@ -104,12 +111,7 @@ class Link5:
         self.opened = queue.Queue()
         self.stopped = threading.Event()
         self.client = mqtt5_client_builder.mtls_from_path(
-            endpoint=arguments.endpoint,
-            port=arguments.port,
-            ca_filepath=arguments.ca,
-            cert_filepath=certificate,
-            pri_key_filepath=key,
-            client_id=client_id,
+            **address_and_identity(arguments, client_id, certificate, key),
             keep_alive_interval_sec=60,
             min_reconnect_delay_ms=3_600_000,
             max_reconnect_delay_ms=3_600_000,

@@ -56,9 +56,16 @@ fn fuzz(workspace: &Workspace, folder: &Path, target: &str, seconds: u32) -> any
     if dictionary.is_file() {
         command.arg(format!("-dict={}", dictionary.display()));
     }
+    // What a target keeps in files goes with it: it never ends in a way that would let it tidy up.
+    let scratch = folder.join("target/scratch");
+    std::fs::create_dir_all(&scratch).with_context(|| format!("could not make {}", scratch.display()))?;
+    command.env("TMPDIR", &scratch);
     // The stable compiler is told to take the flags of the coverage it needs; our own code uses none.
     command.env("RUSTC_BOOTSTRAP", "1").env_remove("CARGO_TARGET_DIR");
-    run(&mut command).with_context(|| {
+    let ran = run(&mut command);
+    // What is left there is no reason to fail.
+    let _ = std::fs::remove_dir_all(&scratch);
+    ran.with_context(|| {
         let artifacts: PathBuf = [PACKAGE, "artifacts", target].iter().collect();
         format!("target {target} failed; what it failed with lies in {}", artifacts.display())
     })

@@ -40,6 +40,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("aether-outbox", &[]),
     layer("aether-mqtt", &[]),
     layer("aether-provisioning", &["aether-mqtt"]),
+    layer("aether-pkcs11", &["aether-mqtt", "aether-provisioning"]),
     layer("aether-delivery", &["aether-mqtt", "aether-outbox"]),
     layer("aether-opcua", &["aether-sigil"]),
     Layer {
@@ -59,14 +60,21 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("aether-iot-policy", &[]),
     layer("aether-iot-template", &[]),
     layer("aether-sandbox", &["aether-iot-policy", "aether-iot-template"]),
-    layer("aether-cli", &["aether-iot-policy", "aether-iot-template", "aether-nexus", "aether-sandbox"]),
+    layer(
+        "aether-cli",
+        &["aether-iot-policy", "aether-iot-template", "aether-nexus", "aether-provisioning", "aether-sandbox"],
+    ),
     Layer { name: "aether-tests", uses: Uses::Anything, tests_use: &[] },
     layer("xtask", &[]),
 ];
 
 /// Protocol libraries that one crate of ours wraps, so that no other one can come to lean on them.
-const OWNERS: &[(&str, &str)] =
-    &[("rumqttc", "aether-mqtt"), ("async-opcua", "aether-opcua"), ("rmqtt-codec", "aether-sandbox")];
+const OWNERS: &[(&str, &str)] = &[
+    ("rumqttc", "aether-mqtt"),
+    ("async-opcua", "aether-opcua"),
+    ("cryptoki", "aether-pkcs11"),
+    ("rmqtt-codec", "aether-sandbox"),
+];
 
 /// What a crate offers to the tests of others and never to their programs.
 const TEST_ONLY_FEATURE: &str = "test-util";
@@ -222,6 +230,7 @@ mod test {
         refuses("aether-nexus", "rumqttc", Kind::Normal);
         refuses("aether-sigil", "async-opcua", Kind::Development);
         refuses("aether-mqtt", "rmqtt-codec", Kind::Normal);
+        refuses("aether-provisioning", "cryptoki", Kind::Normal);
     }
 
     #[test]

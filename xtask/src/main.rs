@@ -4,6 +4,7 @@
 //!  cargo xtask ci        the gate: everything a change must pass, in one run
 //!  cargo xtask witness   only the tests with clients nobody here wrote
 //!  cargo xtask fuzz      the fuzz targets, each for a while
+//!  cargo xtask size      the program's size against its budget, before a release
 //! ```
 //!
 //! It needs Rust and a C compiler; what else a step needs, it installs itself (see `tools`).
@@ -19,6 +20,7 @@ mod exceptions;
 mod fuzz;
 mod headers;
 mod layers;
+mod size;
 mod suite;
 mod supply;
 mod tools;
@@ -36,6 +38,7 @@ Commands:
   ci        run the gate: every check a change must pass (cargo xtask ci --help)
   witness   run only the tests with foreign clients: asyncua, mosquitto, AWS's SDKs and command line, …
   fuzz      hostile bytes against every parser (--seconds N each, default 60; names of targets)
+  size      build the program as it is shipped; fail if it is larger than its budget
   help      show this text
 
 Examples:
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         ["ci", options @ ..] => ci::main(options),
         ["witness"] => report(Workspace::load().and_then(|workspace| suite::witnesses(&workspace))),
         ["fuzz", options @ ..] => report(Workspace::load().and_then(|workspace| fuzz::main(&workspace, options))),
+        ["size"] => report(Workspace::load().and_then(|workspace| size::main(&workspace))),
         ["help" | "--help" | "-h"] => say(HELP, ExitCode::SUCCESS),
         [] => say(HELP, ExitCode::from(2)),
         [other, ..] => say(&format!("unknown command or arguments: `{other}` …\n\n{HELP}"), ExitCode::from(2)),

@@ -15,8 +15,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::MosquittoClients,
     Tool::MosquittoBroker,
     Tool::OpenSsl,
+    Tool::Jq,
+    Tool::SoftHsm,
     Tool::Asyncua,
     Tool::AwsForPython,
+    Tool::Paho,
     Tool::AwsForNode,
     Tool::Chromium,
 ];
@@ -86,6 +89,7 @@ fn nextest(workspace: &Workspace, built: &Built) -> anyhow::Result<Command> {
         .env("AETHER_BIN", &built.aether)
         .env("AETHER_WITNESS_PYTHON", python::OPC_UA.interpreter(workspace))
         .env("AETHER_WITNESS_AWS_PYTHON", python::AWS.interpreter(workspace))
+        .env("AETHER_WITNESS_PAHO_PYTHON", python::PAHO.interpreter(workspace))
         .env("AETHER_WITNESS_NODE_PATH", node::modules(workspace));
     if let Some(examples) = &built.examples {
         command.env("AETHER_EXAMPLES", examples);

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!  by cargo install  cargo-nextest, cargo-machete, cargo-deny   → <cargo home>/aether-tools/bin
-//!  from Debian      mosquitto and its clients, openssl,        → the system, as root or with sudo
-//!                   python3-venv, nodejs, npm, chromium
+//!  from Debian      mosquitto and its clients, openssl, jq,    → the system, as root or with sudo
+//!                   softhsm2, python3-venv, nodejs, npm,
+//!                   chromium
 //!  from PyPI        asyncua; the AWS IoT Device SDK, boto3,    → <target directory>/witness-venv
-//!                   the aws command line                         <target directory>/witness-aws-venv
+//!                   the aws command line; paho-mqtt, cbor2       <target directory>/witness-aws-venv
+//!                                                                <target directory>/witness-paho-venv
 //!  from npm         the AWS IoT Device SDK, playwright-core    → <target directory>/witness-node
 //! ```
 //!
@@ -41,10 +43,16 @@ pub(crate) enum Tool {
     MosquittoBroker,
     /// The specification's way to make a claim certificate.
     OpenSsl,
+    /// Takes the answers of the sandbox's guide apart.
+    Jq,
+    /// `softhsm2-util` and its library, a PKCS#11 token without hardware.
+    SoftHsm,
     /// A Python with asyncua, an OPC UA client nobody here wrote.
     Asyncua,
     /// A Python with the AWS IoT Device SDK, boto3 and the aws command line.
     AwsForPython,
+    /// A Python with paho-mqtt, an MQTT client nobody here wrote, and cbor2.
+    Paho,
     /// The AWS IoT Device SDK for Node.js, and playwright-core, which drives a browser.
     AwsForNode,
     /// The browser.
@@ -56,8 +64,11 @@ const EVERY_TOOL: &[Tool] = &[
     Tool::MosquittoClients,
     Tool::MosquittoBroker,
     Tool::OpenSsl,
+    Tool::Jq,
+    Tool::SoftHsm,
     Tool::Asyncua,
     Tool::AwsForPython,
+    Tool::Paho,
     Tool::AwsForNode,
     Tool::Chromium,
     Tool::Machete,
@@ -90,8 +101,14 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> anyhow::Result<()
             Tool::Deny => cargo_tools::DENY.ensure(workspace),
             Tool::Asyncua => python::OPC_UA.ensure(workspace),
             Tool::AwsForPython => python::AWS.ensure(workspace),
+            Tool::Paho => python::PAHO.ensure(workspace),
             Tool::AwsForNode => node::ensure(workspace),
-            Tool::MosquittoClients | Tool::MosquittoBroker | Tool::OpenSsl | Tool::Chromium => Ok(()),
+            Tool::MosquittoClients
+            | Tool::MosquittoBroker
+            | Tool::OpenSsl
+            | Tool::Jq
+            | Tool::SoftHsm
+            | Tool::Chromium => Ok(()),
         }
         .with_context(|| format!("could not install {tool:?}"))?;
     }
@@ -121,8 +138,11 @@ fn program(tool: Tool) -> Option<&'static cargo_tools::Program> {
         Tool::MosquittoClients
         | Tool::MosquittoBroker
         | Tool::OpenSsl
+        | Tool::Jq
+        | Tool::SoftHsm
         | Tool::Asyncua
         | Tool::AwsForPython
+        | Tool::Paho
         | Tool::AwsForNode
         | Tool::Chromium => None,
     }
@@ -136,9 +156,12 @@ fn path_of(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
         Tool::Deny => cargo_tools::DENY.find(workspace)?,
         Tool::MosquittoClients => on_path("mosquitto_sub"),
         Tool::OpenSsl => on_path("openssl"),
+        Tool::Jq => on_path("jq"),
+        Tool::SoftHsm => on_path("softhsm2-util"),
         Tool::MosquittoBroker => on_path("mosquitto"),
         Tool::Asyncua => Some(python::OPC_UA.interpreter(workspace)),
         Tool::AwsForPython => Some(python::AWS.interpreter(workspace)),
+        Tool::Paho => Some(python::PAHO.interpreter(workspace)),
         Tool::AwsForNode => Some(node::modules(workspace)),
         Tool::Chromium => on_path("chromium"),
     };

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use aether_nexus::config::{InvalidDuration, parse_duration};
 use clap::{Parser, Subcommand};
 
+use crate::policy::PolicyCommand;
 use crate::sandbox::SandboxCommand;
 
 const EXIT_CODES: &str = "\
@@ -46,6 +47,11 @@ Every setting is also an environment variable, which wins over the file.")]
         #[command(subcommand)]
         command: SandboxCommand,
     },
+    /// The AWS IoT policies of claim and device certificates: printed, and checked.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -84,7 +90,7 @@ impl Command {
         match self {
             Self::Demo(_) => QUIET_WARN,
             // The OPC UA library tells at `info` what `aether` says itself.
-            Self::Run(_) | Self::Sandbox { .. } => QUIET_INFO,
+            Self::Run(_) | Self::Sandbox { .. } | Self::Policy { .. } => QUIET_INFO,
         }
     }
 }

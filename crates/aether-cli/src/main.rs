@@ -1,12 +1,13 @@
 //! The `aether` program: what an operator installs.
 //!
-//! It reads arguments, calls `aether-nexus` and `aether-sandbox`, and prints. Whatever a library
+//! It reads arguments, calls `aether-nexus`, `aether-sandbox` and `aether-provisioning`, and prints. Whatever a library
 //! user would miss lives there and not here.
 
 mod args;
 mod demo;
 mod failure;
 mod output;
+mod policy;
 mod run;
 mod sandbox;
 mod signals;
@@ -32,5 +33,6 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(options) => demo::demo(options).await,
         Command::Run(options) => run::run(options).await,
         Command::Sandbox { command } => sandbox::run(command).await,
+        Command::Policy { command } => policy::run(command),
     }
 }

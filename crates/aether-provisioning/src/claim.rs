@@ -11,6 +11,9 @@ use crate::retry::RetryPolicy;
 use crate::wire::Encoding;
 use crate::{Identity, KeySource, OwnKey, TemplateName};
 
+/// What the client id of a claim session begins with, unless another one is set.
+pub(crate) const CLIENT_ID_PREFIX: &str = "aether-claim-";
+
 /// A claim on an identity: where to ask, proven by which certificate, for which template.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -195,7 +198,7 @@ pub(crate) fn device_options(endpoint: Endpoint, roots: ServerRoots, identity: &
 fn random_client_id() -> ClientId {
     // Should the system have no random numbers, the process id still tells most devices apart.
     let random = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
-    format!("aether-claim-{random:016x}").parse().expect("a short word is a client id")
+    format!("{CLIENT_ID_PREFIX}{random:016x}").parse().expect("a short word is a client id")
 }
 
 #[cfg(test)]

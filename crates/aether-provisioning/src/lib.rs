@@ -81,6 +81,12 @@
 //! A [`KeySource`] makes the private key: [`SoftwareKeys`] in this process, or one over a token. A [`SigningRequest`] asks
 //! for its certificate, and is checked before the cloud sees it.
 //!
+//! # Parameters and policies
+//!
+//! [`Parameter`] takes a template parameter's value from the settings, a file, the environment or a [`Fact`] about the
+//! device, such as its serial number or MAC address. [`policy`] writes the AWS IoT policies that the claim certificate
+//! and the device's own need, with nothing beyond.
+//!
 //! # Secrets
 //!
 //! Private keys and ownership tokens appear in no `Debug` output, no error and no log at any level.
@@ -100,10 +106,12 @@
 mod claim;
 mod driver;
 mod error;
+mod facts;
 mod flow;
 mod identity;
 mod keys;
 mod names;
+pub mod policy;
 mod retry;
 mod stage;
 mod store;
@@ -113,6 +121,7 @@ mod wire;
 pub use claim::{Claim, KeyPlan};
 pub use driver::{Adoption, OnStage, Provisioned, adopt_until, provision, provision_until, renew_until};
 pub use error::{AnswerProblem, ProvisionError, Step};
+pub use facts::{Fact, FactError, InvalidFact, Parameter, ParameterError};
 pub use flow::{Action, Input, Login, Now, OwnKey, Provisioner, Record, Start};
 pub use identity::{Identity, IssuedCertificate, OwnershipToken};
 pub use keys::{InvalidKeyKind, InvalidRequest, KeyError, KeyKind, KeySource, SigningRequest, SoftwareKeys};

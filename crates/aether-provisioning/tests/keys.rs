@@ -152,6 +152,23 @@ fn what_is_no_request_is_said() {
 }
 
 #[test]
+fn a_request_with_any_byte_changed_is_refused_or_the_same() {
+    let request = SigningRequest::make(&SoftwareKeys::default().make().unwrap(), "P3-00017").unwrap();
+    let pem = request.as_pem().as_bytes();
+    for at in 0..pem.len() {
+        for other in [b'A', b'/', b'=', b'-', b'\n', 0, 0xff] {
+            let mut changed = pem.to_vec();
+            changed[at] = other;
+            if let Ok(read) = SigningRequest::from_pem(&changed) {
+                // A line end more or less, or a bit of the last letter that carries nothing.
+                assert_eq!(read.public_key_der(), request.public_key_der(), "byte {at} as {other}");
+                assert_eq!(read.common_name(), request.common_name(), "byte {at} as {other}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_request_longer_than_aws_takes_is_refused_with_its_length() {
     let names: Vec<String> =
         (0..60).map(|n| format!("DNS:a-rather-long-name-for-one-press-{n}.plant.example")).collect();

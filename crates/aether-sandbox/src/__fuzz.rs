@@ -1,5 +1,6 @@
 //! Entry points for the fuzz targets in `/fuzz`. Not for use, and under no promise.
 
+use crate::control;
 use crate::provisioning::fuzz;
 
 /// Reads a request for provisioning.
@@ -15,4 +16,9 @@ pub fn hook_answer(answer: &[u8]) {
 /// Reads a certificate signing request.
 pub fn signing_request(text: &str) {
     fuzz::signing_request(text);
+}
+
+/// Makes requests to the control plane, as many as the input holds.
+pub fn control_plane(input: &[u8]) {
+    control::fuzz::requests(input);
 }

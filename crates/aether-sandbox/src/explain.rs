@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::access::{Access, Origin};
 use crate::account::{Account, ThingName};
-use crate::broker::Broker;
+use crate::broker::{Broker, is_served};
 use crate::{CertificateId, CertificateStatus, Sandbox};
 
 /// What [`Sandbox::explain`] is asked: may a client do this?
@@ -84,14 +84,17 @@ pub struct Explained {
     /// Whether the client is connected with this certificate now, so that address and last will are
     /// those of the connection.
     pub connected: bool,
+    /// The topic of a publish is a reserved one (`$aws/…`) the sandbox does not serve: it refuses what is
+    /// published on it, whatever the policies say.
+    pub unserved: bool,
     /// Every statement of those policies.
     pub explanation: Explanation,
 }
 
 impl Explained {
     /// The answer as one JSON object on one line: what [`Explanation::to_json`] has, and
-    /// `certificateId`, `certificateStatus`, `thing` (or null), `connected` and `policies`, a list of
-    /// `name` and `version`.
+    /// `certificateId`, `certificateStatus`, `thing` (or null), `connected`, `unserved` and
+    /// `policies`, a list of `name` and `version`.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut whole: Value = serde_json::from_str(&self.explanation.to_json()).unwrap_or_default();
@@ -99,6 +102,7 @@ impl Explained {
         whole["certificateStatus"] = json!(self.status.as_str());
         whole["thing"] = json!(self.thing);
         whole["connected"] = json!(self.connected);
+        whole["unserved"] = json!(self.unserved);
         let named = |(name, version): &(String, u32)| json!({ "name": name, "version": version });
         whole["policies"] = self.policies.iter().map(named).collect();
         whole.to_string()
@@ -121,6 +125,9 @@ impl fmt::Display for Explained {
                     policies.iter().map(|(name, version)| format!("{name} version {version}")).collect();
                 writeln!(f, "policies: {}", named.join(", "))?;
             }
+        }
+        if self.unserved {
+            writeln!(f, "not served: the topic is reserved, and a publish on it is refused whatever the policies say")?;
         }
         write!(f, "\n{}", self.explanation)
     }
@@ -191,10 +198,21 @@ pub(crate) fn explain(account: &Arc<Account>, broker: &Broker, question: &Questi
         thing: tables.thing_of(&certificate, client_id).map(|row| row.name.to_string()),
         status: effective.status,
         policies: effective.policies.iter().map(|policy| (policy.name().to_owned(), policy.version())).collect(),
+        unserved: is_unserved(question),
         certificate,
         connected,
         explanation,
     })
+}
+
+/// Whether it is asked about a publish that the broker refuses whatever the policies say.
+fn is_unserved(question: &Question) -> bool {
+    let topic = match question.resource.strip_prefix("arn:") {
+        // What comes after Region and account: `topic/…`.
+        Some(arn) => arn.splitn(5, ':').last().and_then(|tail| tail.strip_prefix("topic/")),
+        None => Some(question.resource.as_str()),
+    };
+    matches!(question.action, Action::Publish | Action::RetainPublish) && topic.is_some_and(|topic| !is_served(topic))
 }
 
 fn offline(

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ const FORMAT: u32 = 2;
 /// The settings that concern the directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
+    pub(crate) certificate_life: Option<Duration>,
     pub(crate) dir: PathBuf,
     pub(crate) template_name: Option<String>,
     pub(crate) region: Option<String>,
@@ -99,6 +101,8 @@ pub(crate) fn open(wanted: &Wanted, listen: IpAddr) -> Result<State, StartError>
     ] {
         own.open(&device_ca, &account)?;
     }
+    // The sandbox's own certificates stay as they are.
+    let device_ca = device_ca.with_life(wanted.certificate_life, &wanted.clock);
     let server_names = [&["localhost".to_owned()][..], &wanted.endpoint_names].concat();
     let (server_certificate, server_key) = server_ca.issue_server(&server_names, listen)?;
     let (audit, audit_writer) = AuditLog::open(files.audit_log()).map_err(StartError::io("open", files.audit_log()))?;

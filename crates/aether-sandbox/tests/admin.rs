@@ -99,6 +99,44 @@ async fn the_page_needs_no_token_and_lets_nothing_of_others_in() {
 }
 
 #[tokio::test]
+async fn denials_are_asked_for_alone_and_the_first_registration_code_is_a_change() {
+    let plane = Plane::start().await;
+    let token = token(&plane);
+    for _ in 0..2 {
+        plane.get("/registrationcode").await.ok();
+    }
+    plane.delete("/policies/nothing").await.refused(404, "ResourceNotFoundException");
+    for number in 0..60 {
+        plane.post(&format!("/things/t{number}"), json!({})).await.ok();
+    }
+    let operations = |answer: Answer| -> Vec<String> {
+        let decisions = answer.ok()["decisions"].as_array().unwrap().clone();
+        decisions.iter().map(|one| one["operation"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut events = Events::open(&plane, "/decisions/stream?last=50&decision=denied").await;
+    events.wait_for("DeletePolicy").await;
+    assert!(!events.seen.contains("CreateThing"), "{}", events.seen);
+    // The log trails what it tells of.
+    let all = timeout(PATIENCE, async {
+        loop {
+            let all = operations(ask(&plane, "GET", "/decisions?last=1000", "").await);
+            if all.len() == 62 {
+                return all;
+            }
+        }
+    });
+    let all = all.await.expect("62 decisions: one code made, one policy not there, 60 Things");
+    assert_eq!(all[..2], ["GetRegistrationCode", "DeletePolicy"], "a code that is there is told, not made");
+    let denied = operations(ask(&plane, "GET", "/decisions?last=50&decision=denied", "").await);
+    assert_eq!(denied, ["DeletePolicy"]);
+    let allowed = operations(ask(&plane, "GET", "/decisions?last=50&decision=allowed", "").await);
+    assert_eq!(allowed, vec!["CreateThing"; 50]);
+    let headers = format!("authorization: Bearer {token}\r\n");
+    let wrong = request(&plane, "GET", "/_sandbox/v1/decisions?decision=maybe", &headers, "");
+    assert_eq!(plane.send(wrong.as_bytes()).await.unwrap().status, 400);
+}
+
+#[tokio::test]
 async fn the_control_file_goes_when_the_sandbox_stops() {
     let Plane { sandbox, dir } = Plane::start().await;
     let path = sandbox.files().control().to_owned();

@@ -92,6 +92,42 @@ async fn a_kept_session_has_its_subscriptions_and_messages_after_a_restart() {
 }
 
 #[tokio::test]
+async fn of_too_many_sessions_without_a_client_the_one_with_the_least_time_left_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut limits = Limits::unpaced();
+    limits.kept_sessions = 2;
+    let sandbox = start_open(dir.path(), limits.clone()).await;
+    for client_id in ["first", "second"] {
+        let (raw, _) = lasting(&sandbox, client_id).await;
+        gone(&sandbox, raw).await;
+    }
+    // A session with its client does not count: no third one ends here.
+    let (first, present) = lasting(&sandbox, "first").await;
+    let (third, _) = lasting(&sandbox, "third").await;
+    assert!(present);
+    gone(&sandbox, third).await;
+    gone(&sandbox, first).await;
+    // "second" has been away longest. Connected, they stay so: none ends another.
+    let mut connected = Vec::new();
+    for (client_id, kept) in [("first", true), ("second", false), ("third", true)] {
+        let (raw, present) = lasting(&sandbox, client_id).await;
+        assert_eq!(present, kept, "{client_id}");
+        connected.push(raw);
+    }
+    sandbox.shutdown().await;
+    limits.kept_sessions = 1;
+    let sandbox = start_with(dir.path(), limits).await;
+    let mut kept = Vec::new();
+    for client_id in ["first", "second", "third"] {
+        let (raw, present) = lasting(&sandbox, client_id).await;
+        kept.extend(present.then_some(client_id));
+        connected.push(raw);
+    }
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_answer_with_the_private_key_is_for_the_connection_that_asked_and_not_for_the_disk() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = start_open(dir.path(), Limits::unpaced()).await;

@@ -104,6 +104,22 @@ async fn connack_says_what_aws_documents() {
 }
 
 #[tokio::test]
+async fn a_message_expiry_of_zero_is_taken_for_one_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = start_open(dir.path(), Limits::unpaced()).await;
+    let (mut raw, _) = Raw::connected5(&sandbox, connect5("sender")).await;
+    subscribed(&mut raw, &[("a", QOS_1)]).await;
+    // PUBLISH, QoS 1, topic `a`, packet id 9, an expiry of 0, the payload `x`: in two parts, as a network may.
+    let packet = [0x32, 12, 0, 1, b'a', 0, 9, 5, 0x02, 0, 0, 0, 0, b'x'];
+    raw.send_bytes(&packet[..7]).await;
+    raw.send_bytes(&packet[7..]).await;
+    let message = received(&mut raw).await;
+    assert_eq!(message.payload, "x");
+    assert_eq!(message.properties.unwrap().message_expiry_interval.map(NonZeroU32::get), Some(1));
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
 async fn refused_connects_get_their_reason() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = start_open(dir.path(), Limits::unpaced()).await;

@@ -13,7 +13,7 @@ use aether_tests::foreign::{self, Mqtt, Steps};
 use aether_tests::program::{Program, Stream};
 use serde_json::{Value, json};
 
-use crate::support::{SOON, publish, subscribe, wait_for_decision, wait_for_event};
+use crate::support::{SOON, publish, store, subscribe, wait_for_decision, wait_for_event};
 
 /// Who makes a device's private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fn a_device_lives(mut script: Command, mqtt: Mqtt, key: KeyFrom) {
 }
 
 /// A claim certificate whose policy also allows signing requests, which the specification's does not.
-fn claim_for_signing_requests(aws: &mut Boto3, folder: &Path) -> Identity {
+pub(crate) fn claim_for_signing_requests(aws: &mut Boto3, folder: &Path) -> Identity {
     let arn = "arn:aws:iot:eu-west-1:123456789012";
     let topics = |kind: &str| {
         ["certificates/create-from-csr/*", "provisioning-templates/Aether/provision/*"]
@@ -186,16 +186,8 @@ pub(crate) fn claim_with_policy(aws: &mut Boto3, policy: &str, folder: &Path) ->
     store(folder, "claim", &made["certificatePem"], &made["keyPair"]["PrivateKey"])
 }
 
-/// Writes an identity into two files.
-fn store(folder: &Path, name: &str, certificate: &Value, key: &Value) -> Identity {
-    let files = Identity { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
-    fs::write(&files.certificate, certificate.as_str().unwrap()).unwrap();
-    fs::write(&files.key, key.as_str().unwrap()).unwrap();
-    files
-}
-
 /// A key in `device.key` and a signing request for it in `device.csr`.
-fn make_signing_request(folder: &Path) {
+pub(crate) fn make_signing_request(folder: &Path) {
     foreign::openssl(folder, "ecparam -name prime256v1 -genkey -noout -out device.key");
     foreign::openssl(folder, "req -new -key device.key -subj /CN=P3-00017 -out device.csr");
 }

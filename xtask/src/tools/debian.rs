@@ -50,7 +50,9 @@ fn missing(workspace: &Workspace, tools: &[Tool]) -> Vec<&'static str> {
             }
             Tool::MosquittoBroker => (!absent(&["mosquitto"]), &["mosquitto"]),
             Tool::OpenSsl => (!absent(&["openssl"]), &["openssl"]),
-            Tool::Asyncua | Tool::AwsForPython => (python::can_make_venv(workspace), &["python3-venv"]),
+            Tool::Jq => (!absent(&["jq"]), &["jq"]),
+            Tool::SoftHsm => (!absent(&["softhsm2-util"]), &["softhsm2"]),
+            Tool::Asyncua | Tool::AwsForPython | Tool::Paho => (python::can_make_venv(workspace), &["python3-venv"]),
             Tool::AwsForNode => (node::is_there(workspace), &["nodejs", "npm"]),
             Tool::Chromium => (!absent(&["chromium"]), &["chromium"]),
             Tool::Nextest | Tool::Machete | Tool::Deny => (true, &[]),

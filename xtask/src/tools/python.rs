@@ -29,6 +29,13 @@ pub(crate) const AWS: Environment = Environment {
     modules: "awsiot, awscrt.mqtt5, AWSIoTPythonSDK, boto3, awscli",
 };
 
+/// The MQTT client of the Eclipse Foundation, and CBOR.
+pub(crate) const PAHO: Environment = Environment {
+    requirements: "tests/witness/requirements-paho.txt",
+    folder: "witness-paho-venv",
+    modules: "paho.mqtt.client, cbor2",
+};
+
 /// Written last into the environment: the requirements it was made for.
 const STAMP: &str = "installed.txt";
 

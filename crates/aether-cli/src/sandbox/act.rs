@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::args::{AdvanceOptions, DirOptions, FaultsOptions, PublishOptions, RegisterCaOptions, ResetOptions};
 use super::client::Client;
+use super::options::{AdvanceOptions, DirOptions, FaultsOptions, PublishOptions, RegisterCaOptions, ResetOptions};
 use super::table::{cell, printable};
 use crate::failure::Failure;
 use crate::output::line;

@@ -9,7 +9,7 @@ use aether_sandbox::{AlpnRule, Limits, ProvisioningHook, SniRule};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
-use super::args::{Control, DeviceKeys, UpOptions};
+use super::options::{Control, DeviceKeys, UpOptions};
 use crate::failure::Failure;
 
 /// What the file may hold. Every key may be left out.
@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) alpn: Option<Alpn>,
     pub(crate) sni: Option<Sni>,
     pub(crate) device_keys: Option<DeviceKeys>,
+    /// How long device certificates live, in seconds.
+    pub(crate) certificate_life_s: Option<u64>,
     /// File of a fault script; relative to this one.
     pub(crate) faults: Option<PathBuf>,
     pub(crate) limits: Option<Limits>,
@@ -120,6 +122,7 @@ impl Config {
         config.region = options.region.clone().or(config.region);
         config.account_id = options.account_id.clone().or(config.account_id);
         config.device_keys = options.device_keys.or(config.device_keys);
+        config.certificate_life_s = options.certificate_life.map(|life| life.as_secs()).or(config.certificate_life_s);
         if !options.endpoint_names.is_empty() {
             config.endpoint_names.clone_from(&options.endpoint_names);
         }
@@ -167,10 +170,11 @@ mod tests {
     fn a_file_with_every_key_is_read() {
         let config: Config = parse(
             "listen = \"127.0.0.1:0\"\ncontrol = \"off\"\ntemplate = \"Line\"\nregion = \"eu-central-1\"\n\
-             account_id = \"000000000001\"\ndevice_keys = \"ec-p256\"\n[limits]\npublishes_per_second = 5\nkeep_alive_min = 5\n",
+             account_id = \"000000000001\"\ndevice_keys = \"ec-p256\"\ncertificate_life_s = 600\n[limits]\npublishes_per_second = 5\nkeep_alive_min = 5\n",
         )
         .unwrap();
         assert_eq!((config.control, config.device_keys), (Some(Control::Off), Some(DeviceKeys::EcP256)));
+        assert_eq!(config.certificate_life_s, Some(600));
         assert_eq!(config.limits.unwrap().publishes_per_second, 5);
     }
 

@@ -7,6 +7,7 @@ mod act;
 mod args;
 mod client;
 mod config;
+mod options;
 mod show;
 mod table;
 mod up;

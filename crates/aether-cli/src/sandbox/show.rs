@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::act;
-use super::args::{CertificatesOptions, DirOptions, ExplainOptions, ListOptions, PoliciesOptions};
 use super::client::{Client, encoded};
+use super::options::{CertificatesOptions, DirOptions, ExplainOptions, ListOptions, PoliciesOptions};
 use super::table::{cell, table};
 use crate::failure::Failure;
 use crate::output::line;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use aether_sandbox::{KeyKind, Sandbox, SandboxBuilder, StartError};
 
-use super::args::{Control, DeviceKeys, UpOptions};
 use super::client::Client;
 use super::config::{Config, Hook};
+use super::options::{Control, DeviceKeys, UpOptions};
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::signals;
@@ -85,6 +85,9 @@ fn builder(dir: &Path, config: &Config) -> Result<SandboxBuilder, Failure> {
         let read = std::fs::read_to_string(file);
         builder = builder
             .faults(read.map_err(|e| Failure::settings_in(format!("setting `faults`: {}", file.display()), &e))?);
+    }
+    if let Some(life) = config.certificate_life_s {
+        builder = builder.certificate_life(std::time::Duration::from_secs(life));
     }
     match config.device_keys {
         Some(DeviceKeys::EcP256) => builder = builder.device_keys(KeyKind::EcP256),

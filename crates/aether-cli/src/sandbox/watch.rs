@@ -4,8 +4,8 @@ use std::pin::pin;
 
 use serde_json::Value;
 
-use super::args::{DecisionsOptions, SubscribeOptions};
 use super::client::{Client, Events, encoded};
+use super::options::{DecisionsOptions, SubscribeOptions};
 use super::table::{cell, printable};
 use crate::failure::Failure;
 use crate::output::{line, reader_gone};
@@ -42,22 +42,24 @@ pub(crate) async fn decisions(options: &DecisionsOptions) -> Result<(), Failure>
     let show = |decision: &Value| {
         if let Some(missed) = decision["missed"].as_u64() {
             log_missed(missed, "decisions");
-        } else if !options.denied || decision["decision"] == "denied" {
+        } else {
             match options.common.json {
                 true => line(&decision.to_string()),
                 false => line(&in_words(decision)),
             }
         }
     };
+    // Filtered there: the latest denials may lie far behind the latest decisions.
+    let wanted = format!("last={}{}", options.last, if options.denied { "&decision=denied" } else { "" });
     if options.follow {
-        let events = client.events(&format!("/decisions/stream?last={}", options.last)).await?;
+        let events = client.events(&format!("/decisions/stream?{wanted}")).await?;
         return each(events, |decision| {
             show(decision);
             true
         })
         .await;
     }
-    let answer = client.get(&format!("/decisions?last={}", options.last)).await?;
+    let answer = client.get(&format!("/decisions?{wanted}")).await?;
     answer["decisions"].as_array().into_iter().flatten().for_each(show);
     Ok(())
 }

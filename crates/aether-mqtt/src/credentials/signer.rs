@@ -9,8 +9,8 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 /// The one thing TLS and a certificate signing request need from a key. Implementors promise:
 ///
 /// - [`sign`](Self::sign) may be called from several threads at once, and may **block**: it is called in the middle of
-///   a TLS handshake, on the thread that drives the connection, for as long as the signature takes. A token that takes
-///   longer than some 100 ms wants a runtime with more than one thread.
+///   a TLS handshake, on the thread that drives the connection, for as long as the signature takes; no time limit of the
+///   connect cuts it short. A token that takes longer than some 100 ms wants a runtime with more than one thread.
 /// - The public key never changes.
 /// - No output of `Debug`, no [`SignError`] and no log holds a PIN.
 pub trait Signer: Send + Sync + fmt::Debug {

@@ -10,9 +10,9 @@ use super::{KeyError, KeyKind, KeySource};
 
 /// Makes keys in this process, in memory, as PKCS#8.
 ///
-/// Randomness is the operating system's. Elliptic-curve keys take less than a millisecond; RSA keys take a second or so
-/// for 2048 bits and ten and more for 4096, and vary widely. Nothing is kept: that is the identity store's part, so
-/// [`open`](KeySource::open) always refuses.
+/// Randomness is the operating system's. Elliptic-curve keys take a few milliseconds at most. RSA keys take about half a
+/// second for 2048 bits and six for 4096 on a server's core, many times that on a small device, and vary widely. Nothing
+/// is kept: that is the identity store's part, so [`open`](KeySource::open) always refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SoftwareKeys(KeyKind);
 

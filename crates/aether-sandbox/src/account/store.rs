@@ -151,6 +151,13 @@ impl Account {
         made
     }
 
+    /// Takes up a state of before; the journal goes on without knowing.
+    #[cfg(feature = "__fuzz")]
+    pub(crate) fn put_back(&self, tables: &Arc<Tables>) {
+        *self.tables.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(tables);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Only a certificate that was active can be connected: a fleet that provisions makes many that
     /// were not, and whoever is told looks through all connections.
     fn tell_withdrawn(&self, before: &Tables, changes: &[Change]) {

@@ -150,6 +150,20 @@ impl Tables {
     }
 }
 
+#[cfg(feature = "__fuzz")]
+impl Tables {
+    /// Checks that what a journal holds of this state is read again, and comes to the same.
+    pub(crate) fn check_sum(&self) {
+        let written = serde_json::to_vec(&self.sum()).expect("rows have a JSON form");
+        let read: Vec<Vec<Change>> = serde_json::from_slice(&written).expect("what is written is read again");
+        let mut again = Self::default();
+        for change in read.into_iter().flatten() {
+            again.apply(change).expect("what was in place can be put in place");
+        }
+        assert_eq!(serde_json::to_vec(&again.sum()).ok(), Some(written), "a restart changes nothing");
+    }
+}
+
 /// Gives the row of a name, or the error that there is none.
 macro_rules! row {
     ($method:ident, $table:ident, $key:ty, $row:ty, $what:expr) => {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use super::query::{self, ListQuery};
 use super::routes::Answer;
+use crate::AuditDecision;
 use crate::account::{CaRow, CertificateRow, PolicyRow, ThingRow};
 use crate::broker::SessionInfo;
 use crate::pki::Certificate;
@@ -181,12 +182,30 @@ pub(super) fn sessions(admin: &Admin, query: Option<&str>) -> Answer {
     Ok(json!({ "total": total, "sessions": sessions }))
 }
 
-/// `?last=…`: how many decisions that were made already.
+/// `?last=…&decision=…`: how many decisions that were made already, and only those that came to this.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Last {
     #[serde(default = "some")]
     pub(super) last: usize,
+    decision: Option<Wanted>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Allowed,
+    Denied,
+}
+
+impl Last {
+    /// What the decisions must have come to.
+    pub(super) fn only(&self) -> Option<AuditDecision> {
+        self.decision.map(|wanted| match wanted {
+            Wanted::Allowed => AuditDecision::Allowed,
+            Wanted::Denied => AuditDecision::Denied,
+        })
+    }
 }
 
 const fn some() -> usize {
@@ -195,9 +214,9 @@ const fn some() -> usize {
 
 /// `GET /decisions`.
 pub(super) fn decisions(admin: &Admin, query: Option<&str>) -> Answer {
-    let Last { last } = query::read(query)?;
-    let (lines, _) = admin.decisions.since(last);
-    let decisions: Result<Vec<Value>, _> = lines.iter().map(|line| serde_json::from_str(line)).collect();
+    let asked: Last = query::read(query)?;
+    let (last, _) = admin.decisions.since(asked.last, asked.only());
+    let decisions: Result<Vec<Value>, _> = last.iter().map(|decided| serde_json::from_str(&decided.json)).collect();
     Ok(json!({ "decisions": decisions.map_err(super::error::ApiError::inside)? }))
 }
 

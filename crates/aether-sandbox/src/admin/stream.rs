@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -16,18 +15,21 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Admin;
+use super::decisions::Decided;
 use super::error::ApiError;
 use super::listing::Last;
 use super::query;
+use crate::AuditDecision;
 
 /// Longest silence on a stream; then a comment shows that it is still there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// `GET /decisions/stream`: the last ones, then each that follows.
 pub(super) fn decisions(admin: &Admin, query: Option<&str>) -> Result<Response, ApiError> {
-    let Last { last } = query::read(query)?;
-    let (lines, live) = admin.decisions.since(last);
-    let source = Decisions { lines: lines.into(), live };
+    let asked: Last = query::read(query)?;
+    let only = asked.only();
+    let (last, live) = admin.decisions.since(asked.last, only);
+    let source = Decisions { last: last.into(), live, only };
     Ok(events(source, admin.broker.stop.clone()))
 }
 
@@ -43,19 +45,23 @@ pub(super) fn missed(count: u64) -> String {
 }
 
 struct Decisions {
-    lines: VecDeque<Arc<str>>,
-    live: Receiver<Arc<str>>,
+    last: VecDeque<Decided>,
+    live: Receiver<Decided>,
+    only: Option<AuditDecision>,
 }
 
 impl Source for Decisions {
     async fn next(&mut self) -> Option<String> {
-        if let Some(line) = self.lines.pop_front() {
-            return Some(line.as_ref().to_owned());
+        if let Some(decided) = self.last.pop_front() {
+            return Some(decided.json.as_ref().to_owned());
         }
-        match self.live.recv().await {
-            Ok(line) => Some(line.as_ref().to_owned()),
-            Err(RecvError::Lagged(count)) => Some(missed(count)),
-            Err(RecvError::Closed) => None,
+        loop {
+            match self.live.recv().await {
+                Ok(decided) if self.only.is_some_and(|only| decided.decision != only) => {}
+                Ok(decided) => return Some(decided.json.as_ref().to_owned()),
+                Err(RecvError::Lagged(count)) => return Some(missed(count)),
+                Err(RecvError::Closed) => return None,
+            }
         }
     }
 }

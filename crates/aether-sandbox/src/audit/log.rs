@@ -88,39 +88,28 @@ fn trace(record: &AuditRecord) {
     let event = record.event.as_str();
     let operation = record.operation.as_deref();
     let resource = record.resource.as_deref();
+    // A macro, because a level is part of the code at its place.
+    macro_rules! tell {
+        ($level:ident, $said:literal) => {
+            tracing::$level!(
+                event,
+                connection,
+                client_id,
+                certificate,
+                topic,
+                policy,
+                statement,
+                sid,
+                reason,
+                operation,
+                resource,
+                $said
+            )
+        };
+    }
     match record.decision {
-        AuditDecision::Denied => {
-            tracing::warn!(
-                event,
-                connection,
-                client_id,
-                certificate,
-                topic,
-                policy,
-                statement,
-                sid,
-                reason,
-                operation,
-                resource,
-                "denied"
-            );
-        }
-        AuditDecision::Allowed => {
-            tracing::debug!(
-                event,
-                connection,
-                client_id,
-                certificate,
-                topic,
-                policy,
-                statement,
-                sid,
-                reason,
-                operation,
-                resource,
-                "allowed"
-            );
-        }
+        AuditDecision::Denied => tell!(warn, "denied"),
+        AuditDecision::Allowed => tell!(debug, "allowed"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::{CertificateId, CertificateKind};
 
@@ -52,62 +52,43 @@ impl AuditRecord {
     /// the policy), `statement` (index in it, from 0), `sid`, `reason`, `operation`, `resource`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let by = self.decided_by.as_ref();
-        let line = Line {
-            at: DateTime::<Utc>::from(self.at).to_rfc3339_opts(SecondsFormat::Micros, true),
-            event: self.event.as_str(),
-            decision: self.decision.as_str(),
-            connection: self.connection,
-            peer: self.peer,
-            client_id: self.client_id.as_deref(),
-            certificate_id: self.certificate_id.as_ref().map(CertificateId::as_str),
-            certificate_kind: self.certificate_kind.map(CertificateKind::as_str),
-            topic: self.topic.as_deref(),
-            policy: by.map(|by| by.policy.as_str()),
-            version: by.and_then(|by| by.version),
-            statement: by.map(|by| by.statement),
-            sid: by.and_then(|by| by.sid.as_deref()),
-            reason: self.reason.as_deref(),
-            operation: self.operation.as_deref(),
-            resource: self.resource.as_deref(),
-        };
         // Text and numbers always have a JSON form.
-        serde_json::to_string(&line).unwrap_or_default()
+        serde_json::to_string(&Line(self)).unwrap_or_default()
     }
 }
 
 /// A record as it is written. A map of values in between would cost the broker more than all else it
 /// does for a message.
-#[derive(Serialize)]
-struct Line<'a> {
-    at: String,
-    event: &'static str,
-    decision: &'static str,
-    connection: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate_kind: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    statement: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<&'a str>,
+struct Line<'a>(&'a AuditRecord);
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(record) = self;
+        let by = record.decided_by.as_ref();
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("at", &DateTime::<Utc>::from(record.at).to_rfc3339_opts(SecondsFormat::Micros, true))?;
+        line.serialize_entry("event", record.event.as_str())?;
+        line.serialize_entry("decision", record.decision.as_str())?;
+        line.serialize_entry("connection", &record.connection)?;
+        put(&mut line, "peer", record.peer)?;
+        put(&mut line, "client_id", record.client_id.as_deref())?;
+        put(&mut line, "certificate_id", record.certificate_id.as_ref().map(CertificateId::as_str))?;
+        put(&mut line, "certificate_kind", record.certificate_kind.map(CertificateKind::as_str))?;
+        put(&mut line, "topic", record.topic.as_deref())?;
+        put(&mut line, "policy", by.map(|by| by.policy.as_str()))?;
+        put(&mut line, "version", by.and_then(|by| by.version))?;
+        put(&mut line, "statement", by.map(|by| by.statement))?;
+        put(&mut line, "sid", by.and_then(|by| by.sid.as_deref()))?;
+        put(&mut line, "reason", record.reason.as_deref())?;
+        put(&mut line, "operation", record.operation.as_deref())?;
+        put(&mut line, "resource", record.resource.as_deref())?;
+        line.end()
+    }
+}
+
+/// Writes what is known, and nothing for what is not.
+fn put<M: SerializeMap>(line: &mut M, key: &'static str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| line.serialize_entry(key, &value))
 }
 
 /// What a decision was about.

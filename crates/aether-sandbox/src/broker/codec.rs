@@ -7,6 +7,7 @@ use rmqtt_codec::v5::{DisconnectReasonCode, RetainHandling};
 use rmqtt_codec::{v3, v5};
 use tokio_util::codec::Decoder;
 
+use super::expiry_zero;
 use super::message::Passed;
 use super::packet::{Connect, Filter, Incoming, Publish, SendRetained, Version, Will, qos, reason};
 
@@ -32,7 +33,12 @@ impl Codec {
     pub(super) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Incoming>, DecodeError> {
         Ok(match self {
             Self::V3(codec) => codec.decode(buffer)?.map(|(packet, _)| from_v3(packet)),
-            Self::V5(codec) => codec.decode(buffer)?.map(|(packet, _)| from_v5(packet)),
+            Self::V5(codec) => {
+                if !expiry_zero::correct(buffer, codec.max_inbound_size()) {
+                    return Ok(None);
+                }
+                codec.decode(buffer)?.map(|(packet, _)| from_v5(packet))
+            }
         })
     }
 }

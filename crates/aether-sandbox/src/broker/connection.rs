@@ -12,15 +12,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{self, Admitted, Refusal};
+use super::admission::{self, Admitted};
 use super::client::{Client, Witness};
 use super::codec::{Codec, reason_of};
 use super::ending::{EndReason, Fault};
 use super::faulty::SILENCE;
+use super::first_packet::read_connect;
 use super::handshake::handshake;
 use super::limits::{BUSY_READ, DRAIN_TIMEOUT, IDLE_READ, PACKET_ROOM, WRITE_TIMEOUT};
 use super::message::{Message, Qos};
 use super::packet::{Accept, Outgoing, Version, Will};
+use super::refusal::Refusal;
 use super::session::Session;
 use super::subscriber::Subscriber;
 use super::wire::Taken;
@@ -56,7 +58,7 @@ pub(super) async fn serve(broker: Arc<Broker>, socket: TcpStream, peer: SocketAd
     let mut version = None;
     let connect = tokio::select! {
         () = stop.cancelled() => return,
-        connect = admission::read_connect(&mut stream, &mut buffer, max_packet(&broker), &mut version) => connect,
+        connect = read_connect(&mut stream, &mut buffer, max_packet(&broker), &mut version) => connect,
     };
     if let Ok((connect, _)) = &connect {
         let certificate = Some(&identity.certificate);

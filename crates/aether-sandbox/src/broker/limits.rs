@@ -51,6 +51,9 @@ pub struct Limits {
     /// Longest life of a session without a connection. Default: 1 h. Range: up to 7 days.
     #[serde(with = "seconds")]
     pub session_expiry: Duration,
+    /// Sessions kept for clients that are away; beyond it the one that has the least time left ends.
+    /// Those of connected clients do not count, `connections` bounds them. Default, ours: 100 000.
+    pub kept_sessions: usize,
     /// Stored messages sent in a second to a client that has come back. Default: 10.
     pub redeliveries_per_second: u32,
     /// Silence after which an unacknowledged delivery is sent again on the same connection; MQTT
@@ -73,7 +76,7 @@ pub struct Limits {
     pub retained_bytes: usize,
     /// Topic aliases of an MQTT 5 connection, towards the broker. Default: 8.
     pub topic_aliases: u16,
-    /// Longest life of a message with an expiry. Default: 604 800 s.
+    /// Longest life of a message with an expiry; the shortest is 1 s, and 0 is taken for it. Default: 604 800 s.
     #[serde(with = "seconds")]
     pub message_expiry_max: Duration,
 }
@@ -95,6 +98,7 @@ impl Default for Limits {
             connects_per_second: 1,
             connections: 500_000,
             session_expiry: Duration::from_secs(3600),
+            kept_sessions: 100_000,
             redeliveries_per_second: 10,
             redelivery_after: Duration::from_secs(30),
             redelivery_for: Duration::from_secs(3600),

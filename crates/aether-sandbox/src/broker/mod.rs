@@ -17,8 +17,11 @@ mod client;
 mod codec;
 mod connection;
 mod durable;
+mod encode;
 mod ending;
+mod expiry_zero;
 mod faulty;
+mod first_packet;
 mod forget;
 mod handshake;
 mod limits;
@@ -28,6 +31,7 @@ mod message;
 mod pace;
 mod packet;
 mod presence;
+mod refusal;
 mod retained;
 mod router;
 mod session;
@@ -64,6 +68,7 @@ use self::subscriber::Subscriber;
 use self::tap::Seen;
 pub(crate) use self::tap::{PublishError, SessionInfo, Tap, Tapped};
 pub(crate) use self::tls::ServerTls;
+pub(crate) use self::topic::is_served;
 use crate::account::Account;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
@@ -154,7 +159,7 @@ impl Broker {
             tls: parts.tls,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            router: Router::new(parts.memory.sessions, parts.clock.now()),
+            router: Router::new(parts.memory.sessions, limits.kept_sessions, parts.clock.now()),
             retained: parts.memory.retained,
             presence: Presence::default(),
             connects: Paces::new(limits.connects_per_second),

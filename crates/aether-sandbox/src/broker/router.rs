@@ -1,7 +1,7 @@
 //! The sessions, who has subscribed to what, and where a message goes.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -24,6 +24,8 @@ pub(super) struct Router {
     /// Turns with every shared message.
     turns: AtomicU64,
     random: RandomState,
+    /// Most sessions whose clients are away.
+    max_away: usize,
 }
 
 #[derive(Debug, Default)]
@@ -33,17 +35,20 @@ struct Table {
     subscriptions: FilterTree<u64, Options>,
     /// Under the whole text of the filter, `$share/<name>/` included, which names the group.
     shared: FilterTree<(Arc<str>, u64), Options>,
+    /// Sessions whose clients are away, soonest over first.
+    away: BTreeSet<(SystemTime, u64)>,
     last_number: u64,
 }
 
 impl Router {
     /// Takes up the sessions of the last run.
-    pub(super) fn new(store: SessionStore, now: SystemTime) -> Self {
+    pub(super) fn new(store: SessionStore, max_away: usize, now: SystemTime) -> Self {
         let store = Arc::new(store);
         let mut table = Table::default();
         table.take_up(&store, now);
+        table.make_room(max_away);
         let table = RwLock::new(table);
-        Self { table, store, turns: AtomicU64::new(0), random: RandomState::new() }
+        Self { table, store, turns: AtomicU64::new(0), random: RandomState::new(), max_away }
     }
 
     /// Lets a client in: with the session it left, if it wants it and it is still there, which the
@@ -64,6 +69,7 @@ impl Router {
             // A session that is not kept ends with its connection, which is now.
             let gone = found.is_over(now) || (older.is_some() && found.expiry().is_zero());
             if !clean && !gone {
+                table.away.remove(&(found.ends(), found.number));
                 found.resume(client, expiry);
                 return (found, true);
             }
@@ -78,8 +84,14 @@ impl Router {
     /// Takes a connection's leave; a session that is not kept goes with it.
     pub(super) fn leave(&self, subscriber: &Subscriber, client: &Client, expiry: Option<Duration>, now: SystemTime) {
         let mut table = self.change();
-        if subscriber.leave(client, expiry, now) && subscriber.is_over(now) {
+        if !subscriber.leave(client, expiry, now) || !table.by_number.contains_key(&subscriber.number) {
+            return;
+        }
+        if subscriber.is_over(now) {
             table.dismiss(subscriber);
+        } else {
+            table.away.insert((subscriber.ends(), subscriber.number));
+            table.make_room(self.max_away);
         }
     }
 
@@ -160,6 +172,7 @@ impl Router {
         self.store.reopen()?;
         let mut fresh = Table { last_number: table.last_number, ..Table::default() };
         fresh.take_up(&self.store, now);
+        fresh.make_room(self.max_away);
         *table = fresh;
         Ok(())
     }
@@ -213,7 +226,22 @@ impl Table {
     fn take_up(&mut self, store: &Arc<SessionStore>, now: SystemTime) {
         for (client_id, kept) in store.all() {
             let number = self.next_number();
-            self.admit(Arc::new(Subscriber::restore(client_id, number, kept, store, now)));
+            let subscriber = Arc::new(Subscriber::restore(client_id, number, kept, store, now));
+            self.away.insert((subscriber.ends(), number));
+            self.admit(subscriber);
+        }
+    }
+
+    /// Ends sessions of clients that are away until there are no more than `most`, those first that have the
+    /// least time left.
+    fn make_room(&mut self, most: usize) {
+        while self.away.len() > most
+            && let Some((_, number)) = self.away.pop_first()
+        {
+            if let Some(subscriber) = self.by_number.get(&number).cloned() {
+                tracing::warn!(client_id = subscriber.client_id, most, "session ended to make room for another");
+                self.dismiss(&subscriber);
+            }
         }
     }
 
@@ -235,6 +263,7 @@ impl Table {
         if self.by_number.remove(&subscriber.number).is_none() {
             return;
         }
+        self.away.remove(&(subscriber.ends(), subscriber.number));
         let filters: Vec<String> = subscriber.subscriptions().keys().cloned().collect();
         filters.iter().for_each(|filter| self.remove(subscriber.number, filter));
         let current = self.by_client_id.get(&subscriber.client_id);

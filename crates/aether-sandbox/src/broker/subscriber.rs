@@ -140,6 +140,12 @@ impl Subscriber {
         life.client.is_none() && now.duration_since(life.left).unwrap_or_default() >= life.expiry
     }
 
+    /// When it is over, if its client is away and stays so.
+    pub(super) fn ends(&self) -> SystemTime {
+        let life = self.life();
+        life.left.checked_add(life.expiry).unwrap_or(life.left)
+    }
+
     pub(super) fn expiry(&self) -> Duration {
         self.life().expiry
     }

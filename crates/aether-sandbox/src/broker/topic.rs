@@ -1,6 +1,7 @@
 //! Topic names to publish on and topic filters to subscribe with: what AWS takes, what matches what.
 
 use super::limits::{Limits, MAX_SHARE_NAME};
+use crate::provisioning::RequestTopic;
 
 /// Longest prefix the limits leave out, in bytes: ours, so that a rule's name has an end too.
 const MAX_PREFIX: usize = 256;
@@ -31,6 +32,11 @@ const SHARE: &str = "$share/";
 pub(super) fn basic_ingest(topic: &str) -> Option<(&str, &str)> {
     let (rule, inner) = topic.strip_prefix(RULES)?.split_once('/')?;
     (!rule.is_empty() && !inner.is_empty()).then_some((rule, inner))
+}
+
+/// Whether a client may publish on this topic at all: one of its own, or a reserved one the sandbox serves.
+pub(crate) fn is_served(topic: &str) -> bool {
+    !topic.starts_with('$') || RequestTopic::parse(topic).is_some() || basic_ingest(topic).is_some()
 }
 
 /// The name of a shared subscription, and the filter inside it.

@@ -25,7 +25,11 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 fn registration_code(call: &Call<'_>) -> Result<Value, ApiError> {
-    let code = call.change(|tx| tx.registration_code())?;
+    let (code, is_new) = call.change(|tx| {
+        let is_new = tx.tables.settings.registration_code.is_none();
+        Ok((tx.registration_code()?, is_new))
+    })?;
+    call.has_changed.set(is_new);
     Ok(json!({ "registrationCode": code }))
 }
 

@@ -1,5 +1,6 @@
 //! One request, as an operation sees it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +23,8 @@ pub(super) struct Call<'a> {
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: Bytes,
+    /// Set by an operation that only reads, going by its name, when it has changed something all the same.
+    pub(super) has_changed: Cell<bool>,
 }
 
 /// A tag in a request.

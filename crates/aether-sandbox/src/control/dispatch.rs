@@ -1,5 +1,6 @@
 //! From a request to an operation and back.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -48,9 +49,10 @@ async fn answer(control: Arc<Control>, request: Request) -> Result<Value, ApiErr
     let query = percent::query(parts.uri.query().unwrap_or_default())?;
     let body = read(body).await?;
     let run = move || {
-        let call = Call { control: &control, path, query, headers: &parts.headers, body };
+        let has_changed = Cell::new(false);
+        let call = Call { control: &control, path, query, headers: &parts.headers, body, has_changed };
         let outcome = (route.handler)(&call);
-        if !route.only_reads() {
+        if !route.only_reads() || call.has_changed.get() {
             record(&call, route, &parts, &outcome);
         }
         outcome

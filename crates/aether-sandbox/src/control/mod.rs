@@ -24,6 +24,8 @@ mod data;
 mod dispatch;
 mod endpoint;
 mod error;
+#[cfg(feature = "__fuzz")]
+pub(crate) mod fuzz;
 mod guard;
 mod memberships;
 mod paging;

@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::{SigningRequest, check_ca, open_pair};
 use crate::StartError;
+use crate::clock::Clock;
 use crate::random;
 
 /// Clocks of clients may be behind ours by this much.
@@ -25,6 +26,8 @@ const END_OF_DAY: Duration = Duration::from_secs(24 * 60 * 60 - 1);
 #[derive(Debug)]
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    /// How long client certificates live, from now by this clock; else as AWS's own do.
+    life: Option<(Duration, Clock)>,
 }
 
 /// A certificate fresh from an [`Authority`].
@@ -45,16 +48,23 @@ impl Authority {
         let der = CertificateDer::from_slice(pair.certificate.der());
         let issuer = Issuer::from_ca_cert_der(&der, pair.key)
             .map_err(StartError::invalid_file(cert_path, "a CA certificate"))?;
-        Ok(Self { issuer })
+        Ok(Self { issuer, life: None })
     }
 
-    /// Issues a client certificate that ends when AWS's own do: 2049-12-31T23:59:59Z (sheet, 1.5).
+    /// Lets the client certificates issued from now on begin now and end after `life`.
+    pub(crate) fn with_life(mut self, life: Option<Duration>, clock: &Clock) -> Self {
+        self.life = life.map(|life| (life, clock.clone()));
+        self
+    }
+
+    /// Issues a client certificate that ends when AWS's own do, 2049-12-31T23:59:59Z (sheet, 1.5), unless
+    /// another life was set.
     pub(crate) fn issue_client(
         &self,
         common_name: &str,
         public_key: &impl PublicKeyData,
     ) -> Result<rcgen::Certificate, rcgen::Error> {
-        client_params(common_name)?.signed_by(public_key, &self.issuer)
+        self.client_params(common_name)?.signed_by(public_key, &self.issuer)
     }
 
     /// Issues a client certificate for a signing request, with the subject it asks for or, if it names
@@ -65,11 +75,22 @@ impl Authority {
         request: &SigningRequest,
         common_name: &str,
     ) -> Result<rcgen::Certificate, rcgen::Error> {
-        let mut params = client_params(common_name)?;
+        let mut params = self.client_params(common_name)?;
         if request.subject.iter().next().is_some() {
             params.distinguished_name = request.subject.clone();
         }
         params.signed_by(&request.public_key, &self.issuer)
+    }
+
+    fn client_params(&self, common_name: &str) -> Result<CertificateParams, rcgen::Error> {
+        let mut params = leaf_params(common_name, ExtendedKeyUsagePurpose::ClientAuth)?;
+        params.not_after = date_time_ymd(2049, 12, 31) + END_OF_DAY;
+        if let Some((life, clock)) = &self.life {
+            let now = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            params.not_before = date_time_ymd(1970, 1, 1) + now;
+            params.not_after = params.not_before + *life;
+        }
+        Ok(params)
     }
 
     /// Issues a server certificate for the DNS names in `names`, both loopback addresses and `listen`,
@@ -103,12 +124,6 @@ fn ca_params(common_name: &str) -> Result<CertificateParams, rcgen::Error> {
     let mut params = params(common_name)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.not_after = date_time_ymd(2049, 12, 31) + END_OF_DAY;
-    Ok(params)
-}
-
-fn client_params(common_name: &str) -> Result<CertificateParams, rcgen::Error> {
-    let mut params = leaf_params(common_name, ExtendedKeyUsagePurpose::ClientAuth)?;
     params.not_after = date_time_ymd(2049, 12, 31) + END_OF_DAY;
     Ok(params)
 }
@@ -156,6 +171,22 @@ mod tests {
 
     fn authority(dir: &Path) -> Authority {
         Authority::open(&dir.join("ca.pem"), &dir.join("ca.key"), "Test CA").unwrap()
+    }
+
+    #[test]
+    fn a_device_certificate_lives_as_long_as_it_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::default();
+        let ca = authority(dir.path()).with_life(Some(Duration::from_secs(300)), &clock);
+        clock.advance(Duration::from_secs(7 * 24 * 3600));
+        let key = DeviceKey::generate(KeyKind::EcP256).unwrap();
+        let made = Issued::from(ca.issue_client("AWS IoT Certificate", &key.public).unwrap());
+        let certificate = Certificate::parse(&made.der).unwrap();
+        let second = Duration::from_secs(1);
+        certificate.check_dates(clock.now()).unwrap();
+        certificate.check_dates(clock.now() + 298 * second).unwrap();
+        assert!(certificate.check_dates(clock.now() + 302 * second).is_err());
+        assert!(certificate.check_dates(clock.now() - 2 * second).is_err(), "it begins now");
     }
 
     #[test]

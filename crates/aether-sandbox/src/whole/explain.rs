@@ -60,6 +60,33 @@ async fn a_client_that_is_not_connected_is_explained_by_the_certificate_of_its_t
 }
 
 #[tokio::test]
+async fn a_publish_that_no_policy_can_help_is_said_not_to_be_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = support::start(dir.path()).await;
+    let device = Registered::new(&sandbox, "x").with_policies(&sandbox, &[("all", ALLOW_ALL)]);
+    let asked = |action: Action, resource: &str| {
+        sandbox.explain(&Question::new("x", action, resource).certificate(device.id.clone())).unwrap()
+    };
+    let shadow = "$aws/things/x/shadow/update";
+    for resource in [shadow.to_owned(), format!("arn:aws:iot:eu-west-1:123456789012:topic/{shadow}")] {
+        let answer = asked(Action::Publish, &resource);
+        assert!(answer.unserved && answer.explanation.decision.as_str() == "ALLOWED", "{resource}");
+        assert!(answer.to_string().contains("not served"), "{answer}");
+        assert!(answer.to_json().contains("\"unserved\":true"), "{}", answer.to_json());
+    }
+    for (action, resource) in [
+        (Action::Publish, "$aws/certificates/create/json"),
+        (Action::Publish, "$aws/rules/r/a"),
+        (Action::Publish, "press-3"),
+        (Action::Subscribe, shadow),
+    ] {
+        let answer = asked(action, resource);
+        assert!(!answer.unserved && !answer.to_string().contains("not served"), "{answer}");
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_connected_client_is_explained_by_its_connection() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = support::start(dir.path()).await;

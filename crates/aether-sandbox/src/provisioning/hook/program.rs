@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
@@ -12,7 +13,7 @@ use super::{HookError, MAX_ANSWER};
 const MAX_COMPLAINT: usize = 1024;
 
 /// Runs the program with `event` on its standard input; gives what it wrote. Dropped, it kills the
-/// program.
+/// program and all it has started, but for what has left its process group.
 pub(super) async fn run(path: &Path, event: &[u8]) -> Result<Vec<u8>, HookError> {
     let failed = |source| HookError::Run { what: path.display().to_string(), source };
     let mut child = Command::new(path)
@@ -20,8 +21,12 @@ pub(super) async fn run(path: &Path, event: &[u8]) -> Result<Vec<u8>, HookError>
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
+        .process_group(0)
         .spawn()
         .map_err(failed)?;
+    // After `child`, so that it is dropped before it: as long as nobody has asked how the program ended, its
+    // number is nobody else's.
+    let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     // At the same time: a program may write before it has read everything, or never read at all. One
     // that says too much ends all three, and is killed with `child`.
@@ -41,6 +46,7 @@ pub(super) async fn run(path: &Path, event: &[u8]) -> Result<Vec<u8>, HookError>
     };
     let ((), answer, complaint) = tokio::try_join!(write, answered, async { Ok(complaint(stderr).await) })?;
     let status = child.wait().await.map_err(failed)?;
+    group.0 = None;
     if status.success() {
         return Ok(answer);
     }
@@ -49,6 +55,19 @@ pub(super) async fn run(path: &Path, event: &[u8]) -> Result<Vec<u8>, HookError>
         said => format!(": {said:?}"),
     };
     Err(HookError::Failed { status: status.to_string(), said })
+}
+
+/// A process group that ends when this is dropped.
+#[derive(Debug)]
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // It may have ended by itself.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
 }
 
 /// The beginning of what a program complains of. The rest is read as well, or it could not go on.

@@ -111,6 +111,22 @@ async fn a_program_that_hangs_or_never_stops_talking_is_killed() {
 }
 
 #[tokio::test]
+async fn what_a_program_has_started_is_killed_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    // A shell that waits for a child of its own, as a hook written in it does with each of its commands.
+    let commands = format!("sleep 600 & echo $! > {}; wait", pid.display());
+    let began = Instant::now();
+    let service = Service::with_hook(&program(dir.path(), &commands), Duration::from_secs(2));
+    assert_eq!(refused(service.provision(LINE, "17").await), said(403, "AccessDenied"));
+    let process = Path::new("/proc").join(std::fs::read_to_string(pid).unwrap().trim());
+    while std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(began.elapsed() < AMPLE, "what the program started still runs");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_slow_hook_holds_up_nobody_else() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::with_hook(&program(dir.path(), "exec sleep 600"), Duration::from_secs(600));
