@@ -4,13 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aether_mqtt::testing::{self, FakeBroker, PublishReaction};
 use aether_mqtt::{Endpoint, ServerRoots};
 use aether_provisioning::policy::{
     ClaimPolicy, CloudAccount, Detail, DevicePolicy, Encodings, KeyOrigins, Need, PolicyDocument,
 };
-use aether_provisioning::{Claim, MemoryStore, provision};
+use aether_provisioning::{Claim, IdentityStore, MemoryStore, provision};
 use serde_json::{Value, json};
 
 fn account() -> CloudAccount {
@@ -168,7 +169,8 @@ async fn the_needs_of_a_claim_are_what_provisioning_does() {
     });
     let endpoint = Endpoint::new("localhost", 8883).unwrap();
     let claim = Claim::new(endpoint, ServerRoots::mozilla(), testing::credentials("c"), "aether-line".parse().unwrap());
-    provision(&broker.connector(), &claim, &MemoryStore::default(), &|_| {}).await.unwrap();
+    let store: Arc<dyn IdentityStore> = Arc::new(MemoryStore::default());
+    provision(&broker.connector(), &claim, &store, &|_| {}).await.unwrap();
 
     let needs = self::claim().needs();
     let of = |needs: &[Need], action: &str, kind: &str| -> BTreeSet<String> {
@@ -186,5 +188,8 @@ async fn the_needs_of_a_claim_are_what_provisioning_does() {
     let client_ids = of(&needs, "iot:Connect", "client");
     let prefix = "aether-claim-";
     assert!(client_ids.len() == 1 && client_ids.iter().all(|id| id.starts_with(prefix)));
-    assert!(broker.connects().iter().all(|one| one.client_id.as_str().starts_with(prefix)));
+    let connects = broker.connects();
+    let (device, claims) = connects.split_last().unwrap();
+    assert!(claims.iter().all(|one| one.client_id.as_str().starts_with(prefix)));
+    assert_eq!(device.client_id.as_str(), "line7-press3", "which is for the device's policy to allow");
 }
