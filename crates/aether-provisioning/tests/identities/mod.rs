@@ -3,12 +3,14 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aether_mqtt::{Credentials, KeyAlgorithm, PrivateKey, SignError, SignatureScheme, Signer, testing};
 use aether_provisioning::{
-    Contents, Identity, IdentityStore, IssuedCertificate, KeyError, KeySource, OwnershipToken, Staged,
+    Contents, DirectoryStore, Identity, IdentityStore, IssuedCertificate, KeyError, KeySource, OwnershipToken, Staged,
 };
 
 pub(crate) const TOKEN: &str = "ownership-token-0123456789";
@@ -97,6 +99,28 @@ impl KeySource for Token {
     fn open(&self, locator: &str) -> Result<PrivateKey, KeyError> {
         if locator == LOCATOR { Ok(self.key()) } else { Err(KeyError::NotFound { locator: locator.to_owned() }) }
     }
+}
+
+/// Every file below a directory with what is in it, to see that nothing changed.
+pub(crate) fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(content(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap_or_default());
+        }
+    }
+    found
+}
+
+pub(crate) fn load(store: &DirectoryStore) -> Contents {
+    store.load(SystemTime::now()).unwrap()
+}
+
+pub(crate) fn ids(contents: &Contents) -> [Option<&str>; 2] {
+    [&contents.active, &contents.previous].map(|one| one.as_ref().map(|one| one.certificate_id().as_str()))
 }
 
 /// What a store holds, in a line.
