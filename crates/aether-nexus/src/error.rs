@@ -137,6 +137,8 @@ impl RunError {
     /// Whether the cloud has refused this device, so that something has to be changed there before
     /// another start can succeed.
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Provisioning(_)) && !self.is_configuration()
+        // A key that is away may come back.
+        matches!(self, Self::Provisioning(cause) if !matches!(cause, ProvisionError::KeyAway(_)))
+            && !self.is_configuration()
     }
 }

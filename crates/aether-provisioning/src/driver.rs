@@ -192,6 +192,9 @@ async fn contents(store: &Arc<dyn IdentityStore>) -> Result<Contents, ProvisionE
     for finding in &contents.findings {
         tracing::error!(error = finding as &dyn Error, "passed over");
     }
+    if let Some(finding) = contents.key_away() {
+        return Err(ProvisionError::KeyAway(finding.clone()));
+    }
     Ok(contents)
 }
 

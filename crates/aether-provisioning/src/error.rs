@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aether_mqtt::{ConnectError, CredentialsError, PublishError, SessionEnded, SubscribeError};
 
-use crate::{InvalidName, KeyError, StoreError, TemplateName, ThingName};
+use crate::{Finding, InvalidName, KeyError, StoreError, TemplateName, ThingName};
 
 /// An arrow of the provisioning flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +78,9 @@ pub enum ProvisionError {
     /// The device's own key could not be made or used. Final, unless what holds it is only away.
     #[error("the device's private key could not be made")]
     Key(#[source] KeyError),
+    /// There is an identity, and its private key is not to be had just now: it is not replaced. Final for this run.
+    #[error("the device's identity is there, and its private key is not")]
+    KeyAway(#[source] Finding),
     /// No connection to ask for a certificate with.
     #[error("could not connect with the claim certificate")]
     Connect(#[source] ConnectError),
@@ -262,6 +265,7 @@ impl ProvisionError {
             | Self::Prove { .. }
             | Self::Store(_)
             | Self::Key(_)
+            | Self::KeyAway(_)
             | Self::ClaimExpired { .. }
             | Self::Request { .. }
             | Self::NoThingName { .. }

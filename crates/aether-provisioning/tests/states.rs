@@ -134,7 +134,7 @@ fn name(action: &Action) -> String {
         Action::Disconnect => "Disconnect".to_owned(),
         Action::Report { error, .. } => format!("Report {}", variant(error)),
         Action::Done(_) => "Done".to_owned(),
-        other => panic!("an action this test does not know: {other:?}"),
+        Action::Persist(_) | _ => panic!("an action this test does not know: {action:?}"),
     }
 }
 

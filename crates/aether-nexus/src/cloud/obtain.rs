@@ -1,8 +1,10 @@
 //! The roads to an identity.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
-use aether_provisioning::{Adoption, Claim, Provisioned, Stage as ProvisioningStage, adopt_until, provision_until};
+use aether_provisioning::{
+    Adoption, Claim, ProvisionError, Provisioned, Stage as ProvisioningStage, adopt_until, provision_until,
+};
 
 use super::Worker;
 use crate::{
@@ -18,7 +20,7 @@ impl Worker {
         let CloudPlan { connector, store, road, endpoint, roots, retry, .. } = &self.plan;
         let on_stage = on_stage(&self.surroundings.stages);
         let obtained = match road {
-            Road::Stored => return Err(RunError::NoIdentity),
+            Road::Stored => return Err(self.no_identity().await),
             Road::Active(identity) => return Ok(Some(Provisioned::active(identity.clone()))),
             Road::Claim(plan) => {
                 let claim = self.claim(plan)?;
@@ -32,6 +34,17 @@ impl Worker {
             }
         };
         obtained.map_err(RunError::Provisioning)
+    }
+
+    /// Why there is none, and no way to one.
+    async fn no_identity(&self) -> RunError {
+        match self.store_call(|store| store.load(SystemTime::now())).await {
+            Err(cause) => RunError::Store(cause),
+            Ok(contents) => match contents.key_away() {
+                Some(finding) => RunError::Provisioning(ProvisionError::KeyAway(finding.clone())),
+                None => RunError::NoIdentity,
+            },
+        }
     }
 
     pub(super) fn claim(&self, plan: &ClaimPlan) -> Result<Claim, RunError> {

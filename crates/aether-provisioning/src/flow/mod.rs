@@ -97,7 +97,6 @@ struct Issued {
 /// What the session that is open has subscribed to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Subscriptions {
-    create: bool,
     register: bool,
 }
 

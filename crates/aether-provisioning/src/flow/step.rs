@@ -17,36 +17,34 @@ impl Provisioner {
     pub(super) fn step(&mut self, state: State, now: Now, input: Input) -> Next {
         match input {
             Input::Prepared(own_key) => self.prepared(state, now, own_key),
-            Input::NotPrepared(error) => match state {
-                State::Preparing => self.interrupt(now, ProvisionError::Store(error)),
-                other => Ok(other),
-            },
-            Input::NoKey(error) => match state {
-                State::Preparing => self.interrupt(now, ProvisionError::Key(error)),
-                other => Ok(other),
-            },
+            Input::NotPrepared(error) => self.not_prepared(state, now, ProvisionError::Store(error)),
+            Input::NoKey(error) => self.not_prepared(state, now, ProvisionError::Key(error)),
             Input::Connected => self.connected(state, now),
             Input::ConnectFailed(error) => self.connect_failed(state, now, error),
             Input::Subscribed(filter) => self.subscribed(state, now, &filter),
-            Input::SubscribeRefused(source) => match state {
-                State::SubscribingCreate { .. } | State::SubscribingRegister { .. } => {
+            Input::SubscribeRefused(source) => {
+                if let State::SubscribingCreate { .. } | State::SubscribingRegister { .. } = state {
                     let step = self.arrow(&state);
-                    self.interrupt(now, ProvisionError::SubscriptionRefused { step, source })
+                    return self.interrupt(now, ProvisionError::SubscriptionRefused { step, source });
                 }
-                other => Ok(other),
-            },
-            Input::PublishRefused(source) => match state {
-                State::Creating | State::Registering => {
-                    Err(ProvisionError::Request { step: self.arrow(&state), source })
+                Ok(state)
+            }
+            Input::PublishRefused(source) => {
+                if let State::Creating | State::Registering = state {
+                    return Err(ProvisionError::Request { step: self.arrow(&state), source });
                 }
-                other => Ok(other),
-            },
-            Input::Message(message) => match state {
-                State::Creating => self.created(now, &message),
-                State::Registering => self.registered(now, &message),
+                Ok(state)
+            }
+            Input::Message(message) => {
+                if let State::Creating = state {
+                    return self.created(now, &message);
+                }
+                if let State::Registering = state {
+                    return self.registered(now, &message);
+                }
                 // Late, early or twice: it belongs to no question that is open.
-                other => Ok(other),
-            },
+                Ok(state)
+            }
             Input::Persisted => self.persisted(state, now),
             Input::NotPersisted(error) => self.not_persisted(state, now, error),
             Input::Elapsed => match self.deadline {
@@ -178,16 +176,16 @@ impl Provisioner {
     // --- Towards a certificate --------------------------------------------------------------------------------------
 
     fn prepared(&mut self, state: State, now: Now, own_key: Option<OwnKey>) -> Next {
-        match state {
-            State::Preparing => {
-                if own_key.is_none() && self.request.as_ref().is_some_and(|one| one.from_csr) {
-                    return Ok(State::Preparing);
-                }
-                self.own_key = own_key;
-                Ok(if self.session.is_some() { self.towards_create(now) } else { self.connect() })
-            }
-            other => Ok(other),
+        let forgotten = own_key.is_none() && self.request.as_ref().is_some_and(|one| one.from_csr);
+        if !matches!(state, State::Preparing) || forgotten {
+            return Ok(state);
         }
+        self.own_key = own_key;
+        Ok(if self.session.is_some() { self.towards_create(now) } else { self.connect() })
+    }
+
+    fn not_prepared(&mut self, state: State, now: Now, error: ProvisionError) -> Next {
+        if matches!(state, State::Preparing) { self.interrupt(now, error) } else { Ok(state) }
     }
 
     fn connect(&mut self) -> State {
@@ -197,27 +195,27 @@ impl Provisioner {
     }
 
     fn connected(&mut self, state: State, now: Now) -> Next {
-        match state {
-            State::Connecting => {
-                self.session = Some(Subscriptions::default());
-                Ok(if self.issued.is_some() { self.towards_register(now) } else { self.towards_create(now) })
-            }
-            State::Proving { proof } => {
-                self.session = Some(Subscriptions::default());
-                self.waits.succeeded();
-                self.actions.push_back(Action::Persist(Record::Proven(proof.identity.clone())));
-                Ok(State::StoringProven { identity: Box::new(proof.identity) })
-            }
-            other => Ok(other),
+        if let State::Connecting = state {
+            self.session = Some(Subscriptions::default());
+            return Ok(if self.issued.is_some() { self.towards_register(now) } else { self.towards_create(now) });
         }
+        if let State::Proving { proof } = state {
+            self.session = Some(Subscriptions::default());
+            self.waits.succeeded();
+            self.actions.push_back(Action::Persist(Record::Proven(proof.identity.clone())));
+            return Ok(State::StoringProven { identity: Box::new(proof.identity) });
+        }
+        Ok(state)
     }
 
     fn connect_failed(&mut self, state: State, now: Now, error: ConnectError) -> Next {
-        match state {
-            State::Connecting => self.interrupt(now, ProvisionError::Connect(error)),
-            State::Proving { proof } => self.proof_failed(now, proof, error),
-            other => Ok(other),
+        if let State::Connecting = state {
+            return self.interrupt(now, ProvisionError::Connect(error));
         }
+        if let State::Proving { proof } = state {
+            return self.proof_failed(now, proof, error);
+        }
+        Ok(state)
     }
 
     fn towards_create(&mut self, now: Now) -> State {
@@ -238,29 +236,25 @@ impl Provisioner {
     }
 
     fn subscribed(&mut self, state: State, now: Now, filter: &TopicFilter) -> Next {
-        match state {
-            State::SubscribingCreate { mut missing } => {
-                missing.retain(|one| one != filter);
-                if !missing.is_empty() {
-                    return Ok(State::SubscribingCreate { missing });
-                }
-                if let Some(session) = &mut self.session {
-                    session.create = true;
-                }
-                Ok(self.ask_create(now))
-            }
-            State::SubscribingRegister { mut missing } => {
-                missing.retain(|one| one != filter);
-                if !missing.is_empty() {
-                    return Ok(State::SubscribingRegister { missing });
-                }
-                if let Some(session) = &mut self.session {
-                    session.register = true;
-                }
-                Ok(self.ask_register(now))
-            }
-            other => Ok(other),
+        let others = |mut missing: Vec<TopicFilter>| {
+            missing.retain(|one| one != filter);
+            missing
+        };
+        if let State::SubscribingCreate { missing } = state {
+            let missing = others(missing);
+            return Ok(if missing.is_empty() { self.ask_create(now) } else { State::SubscribingCreate { missing } });
         }
+        if let State::SubscribingRegister { missing } = state {
+            let missing = others(missing);
+            if !missing.is_empty() {
+                return Ok(State::SubscribingRegister { missing });
+            }
+            if let Some(session) = &mut self.session {
+                session.register = true;
+            }
+            return Ok(self.ask_register(now));
+        }
+        Ok(state)
     }
 
     fn ask_create(&mut self, now: Now) -> State {
@@ -406,29 +400,32 @@ impl Provisioner {
     // --- What was kept, or not --------------------------------------------------------------------------------------
 
     fn persisted(&mut self, state: State, now: Now) -> Next {
-        match state {
-            State::StoringIssued => {
-                self.waits.succeeded();
-                // Keeping it may have taken long.
-                self.forget_old_token(now);
-                self.attempt(now)
-            }
-            State::StoringRegistered { identity } => Ok(self.prove(now, *identity)),
-            State::StoringProven { identity } => Ok(self.done(*identity)),
-            other => Ok(other),
+        if let State::StoringIssued = state {
+            self.waits.succeeded();
+            // Looks at the token's age, too: keeping it may have taken long.
+            return self.attempt(now);
         }
+        if let State::StoringRegistered { identity } = state {
+            return Ok(self.prove(now, *identity));
+        }
+        if let State::StoringProven { identity } = state {
+            return Ok(self.done(*identity));
+        }
+        Ok(state)
     }
 
     fn not_persisted(&mut self, state: State, now: Now, error: StoreError) -> Next {
-        let resume = match state {
-            State::StoringIssued => Resume::StoreIssued,
-            State::StoringRegistered { identity } => Resume::StoreRegistered { identity },
+        if let State::StoringProven { identity } = state {
             // It works, and stays what it is on disk: registered. The next start proves it again.
-            State::StoringProven { identity } => {
-                self.actions.push_back(Action::Report { error: ProvisionError::Store(error), retry_in: None });
-                return Ok(self.done(*identity));
-            }
-            other => return Ok(other),
+            self.actions.push_back(Action::Report { error: ProvisionError::Store(error), retry_in: None });
+            return Ok(self.done(*identity));
+        }
+        let resume = if let State::StoringIssued = state {
+            Resume::StoreIssued
+        } else if let State::StoringRegistered { identity } = state {
+            Resume::StoreRegistered { identity }
+        } else {
+            return Ok(state);
         };
         let error = ProvisionError::Store(error);
         match self.waits.after(error.pace(), now.random) {

@@ -112,6 +112,16 @@ pub struct Contents {
     pub findings: Vec<Finding>,
 }
 
+impl Contents {
+    /// The finding that says that an identity is there whose private key is not to be had just now, such as one in a
+    /// token that is unplugged: no reason to claim another identity. `None` where there is an active one.
+    #[must_use]
+    pub fn key_away(&self) -> Option<&Finding> {
+        let away = |finding: &&Finding| matches!(finding.fault, Fault::Key(_));
+        self.findings.iter().find(away).filter(|_| self.active.is_none())
+    }
+}
+
 /// How far the identity under way has come.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::exhaustive_enums, reason = "these are the stages of the flow, and who loads them must handle each")]
