@@ -165,8 +165,8 @@ async fn an_identity_that_connects_and_carries_nothing_gives_way_to_the_one_befo
     broker.on_connect(move |options| {
         let own = options.client_id().as_str() == "press-3" && options.credentials().certificate_der() != old;
         match own && proofs.fetch_add(1, Ordering::SeqCst) > 0 {
-            true => ConnectReaction::Fail(aether_mqtt::ConnectError::Closed { endpoint: "localhost".to_owned() }),
-            false => ConnectReaction::Accept,
+            true => ConnectReaction::fail(aether_mqtt::ConnectError::Closed { endpoint: "localhost".to_owned() }),
+            false => ConnectReaction::accept(),
         }
     });
     broker.hold_acks();

@@ -79,6 +79,6 @@ pub(super) fn on_stage(stages: &StageSink) -> impl Fn(ProvisioningStage) + Send 
             stages.report(Stage::ThingRegistered { thing_name: thing_name.to_string() });
         }
         // That it is proven shows when it carries events; what waits is in the log. And stages of a later version.
-        _ => {}
+        ProvisioningStage::Proven { .. } | ProvisioningStage::Waiting { .. } | _ => {}
     }
 }
