@@ -46,7 +46,7 @@ def call(clients, request):
 
 def main():
     # One attempt: what is refused is to be seen, not tried again.
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=20)
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=90)
     options = {
         "region_name": "eu-west-1",
         "endpoint_url": os.environ["AWS_ENDPOINT_URL"],

@@ -10,6 +10,7 @@ on standard error when it did not.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -283,6 +284,9 @@ def connected(arguments, client_id, certificate, key, trying_for):
         try:
             return link, link.open()
         except Exception:
+            # Else it may get through later, and take the client id from the one that is to stay.
+            with contextlib.suppress(Exception):
+                link.close()
             if time.monotonic() > until:
                 raise
         time.sleep(0.2)
