@@ -221,6 +221,8 @@ pub struct Gateway {
     cloud_port: u16,
     root_ca: PathBuf,
     claim: Identity,
+    serial: String,
+    more: String,
 }
 
 impl Gateway {
@@ -228,13 +230,37 @@ impl Gateway {
     #[must_use]
     #[track_caller]
     pub fn new(directory: impl Into<PathBuf>, sandbox: &Sandbox) -> Self {
+        Self::at(directory, sandbox.port(), sandbox.ca(), sandbox.claim())
+    }
+
+    /// As [`new`](Self::new), where the sandbox is not a program: it listens on `cloud_port` of the loopback address.
+    #[must_use]
+    #[track_caller]
+    pub fn at(directory: impl Into<PathBuf>, cloud_port: u16, root_ca: impl Into<PathBuf>, claim: Identity) -> Self {
         Self {
             directory: directory.into(),
             opc_ua_port: free_port(),
-            cloud_port: sandbox.port(),
-            root_ca: sandbox.ca(),
-            claim: sandbox.claim(),
+            cloud_port,
+            root_ca: root_ca.into(),
+            claim,
+            serial: "P3-00017".to_owned(),
+            more: String::new(),
         }
+    }
+
+    /// Has another serial number than `P3-00017`; the sandbox's template makes the Thing's name of it.
+    #[must_use]
+    pub fn serial(mut self, serial: impl Into<String>) -> Self {
+        self.serial = serial.into();
+        self
+    }
+
+    /// Has one more line under `[aws_iot]`.
+    #[must_use]
+    pub fn aws_iot(mut self, line: &str) -> Self {
+        self.more.push_str(line);
+        self.more.push('\n');
+        self
     }
 
     /// Shows another claim certificate than the sandbox's own.
@@ -265,16 +291,40 @@ impl Gateway {
     #[must_use]
     #[track_caller]
     pub fn run(&self) -> Program {
+        Program::start(&mut self.command())
+    }
+
+    /// As [`run`](Self::run), with `--json`.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    #[must_use]
+    #[track_caller]
+    pub fn run_json(&self) -> Program {
+        Program::start(self.command().arg("--json"))
+    }
+
+    /// Writes the settings; `aether run` with them.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    #[must_use]
+    #[track_caller]
+    pub fn command(&self) -> Command {
         let file = self.directory.join("aether.toml");
         fs::create_dir_all(&self.directory).expect("a directory for the gateway");
         fs::write(&file, self.settings()).expect("a settings file");
-        Program::start(aether(["run", "--config"]).arg(file))
+        let mut command = aether(["run", "--config"]);
+        command.arg(file);
+        command
     }
 
     /// The settings in TOML.
     fn settings(&self) -> String {
         let mut text = String::new();
-        let (url, port) = (self.opc_ua_url(), self.cloud_port);
+        let (url, port, serial, more) = (self.opc_ua_url(), self.cloud_port, &self.serial, &self.more);
         let [root_ca, cert, key] = [&self.root_ca, &self.claim.certificate, &self.claim.key].map(|path| path.display());
         // Writing to a string cannot fail.
         let _ = write!(
@@ -289,9 +339,9 @@ root_ca = "{root_ca}"
 template_name = "Aether"
 claim_cert = "{cert}"
 claim_key = "{key}"
-
+{more}
 [aws_iot.template_parameters]
-SerialNumber = "P3-00017"
+SerialNumber = "{serial}"
 
 [[sigil]]
 node_id = "ns=2;s=Plant.Temperature"

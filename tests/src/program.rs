@@ -121,6 +121,14 @@ impl Program {
         })
     }
 
+    /// The names of all stages it has printed with `--json`, in their order.
+    #[must_use]
+    pub fn stages(&self) -> Vec<String> {
+        let lines = self.lines(Stream::Out);
+        let values = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        values.filter_map(|line| Some(line["stage"].as_str()?.to_owned())).collect()
+    }
+
     /// Waits until `condition` gives something; looks at each new line and in between.
     ///
     /// # Panics
@@ -163,6 +171,20 @@ impl Program {
             if Instant::now() > deadline {
                 panic!("{} has not ended within {within:?}; it printed:\n{}", self.name, self.printed());
             }
+            self.output.wait(GLANCE);
+        }
+    }
+
+    /// Kills the program with SIGKILL. What it had printed by then can still be read afterwards.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be killed.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        assert!(killed.is_ok(), "could not kill {}: {killed:?}", self.name);
+        while self.output.lock().open > 0 {
             self.output.wait(GLANCE);
         }
     }

@@ -97,8 +97,11 @@ pub async fn provision_until(
     if let Some(identity) = contents.active {
         return Ok(Some(Provisioned::active(identity)));
     }
+    let found = found(&contents.staged);
     let machine = Provisioner::new(claim, start(contents.staged), now());
-    Driver::new(machine, connector, Some(claim), store, on_stage).run_until(stop).await
+    let mut driver = Driver::new(machine, connector, Some(claim), store, on_stage);
+    driver.found = found;
+    driver.run_until(stop).await
 }
 
 /// Obtains the next identity of a device that has one, beside it: a rotation.
@@ -122,8 +125,11 @@ pub async fn renew_until(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<Option<Provisioned>, ProvisionError> {
     let contents = contents(store).await?;
+    let found = found(&contents.staged);
     let machine = Provisioner::renew(claim, current.thing_name(), start(contents.staged), now());
-    let outcome = Driver::new(machine, connector, Some(claim), store, on_stage).run_until(stop).await;
+    let mut driver = Driver::new(machine, connector, Some(claim), store, on_stage);
+    driver.found = found;
+    let outcome = driver.run_until(stop).await;
     if outcome.is_err() {
         // It would be gone on with for ever, and refused for ever.
         blocking(store, |store| store.discard_staged()).await.map_err(ProvisionError::Store)?;
@@ -206,11 +212,21 @@ fn start(staged: Staged) -> Start {
     }
 }
 
+/// The stage that an earlier run has reached and told.
+fn found(staged: &Staged) -> Option<Stage> {
+    match staged {
+        Staged::Nothing | Staged::Key(_) => None,
+        Staged::Issued(issued) => Some(Stage::from(&Record::Issued(issued.clone()))),
+        Staged::Registered(identity) => Some(Stage::from(&Record::Registered(identity.clone()))),
+    }
+}
+
 struct Driver<'a> {
     machine: Provisioner,
     connector: &'a dyn Connector,
     claim: Option<&'a Claim>,
     adoption: Option<&'a Adoption>,
+    found: Option<Stage>,
     store: &'a Arc<dyn IdentityStore>,
     on_stage: OnStage<'a>,
     session: Option<Box<dyn Session>>,
@@ -224,7 +240,7 @@ impl<'a> Driver<'a> {
         store: &'a Arc<dyn IdentityStore>,
         on_stage: OnStage<'a>,
     ) -> Self {
-        Self { machine, connector, claim, adoption: None, store, on_stage, session: None }
+        Self { machine, connector, claim, adoption: None, found: None, store, on_stage, session: None }
     }
 
     async fn run_until(mut self, stop: impl Future<Output = ()> + Send) -> Result<Option<Provisioned>, ProvisionError> {
@@ -370,6 +386,9 @@ impl<'a> Driver<'a> {
             return Input::NotPersisted(error);
         }
         let stage = Stage::from(&record);
+        if self.found.as_ref() == Some(&stage) {
+            return Input::Persisted;
+        }
         tracing::info!(stage = stage.name(), detail = stage.detail(), "reached");
         (self.on_stage)(stage);
         Input::Persisted

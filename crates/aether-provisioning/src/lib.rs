@@ -102,7 +102,12 @@
 //! # Features
 //!
 //! - `test-util` (off by default): `simulated`, a disk in memory that fails, is killed and loses what was not synced.
+//!
+//! `__fuzz` (off by default) gives fuzz targets a way in and is no part of the interface.
 
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod __fuzz;
 mod claim;
 mod driver;
 mod error;

@@ -66,7 +66,7 @@ pub struct Provisioner {
     /// A certificate that RegisterThing has not accepted yet.
     issued: Option<Issued>,
     own_key: Option<OwnKey>,
-    session: Option<Subscriptions>,
+    connected: bool,
     state: State,
     actions: VecDeque<Action>,
     deadline: Option<Instant>,
@@ -90,14 +90,10 @@ struct Request {
 
 struct Issued {
     certificate: IssuedCertificate,
+    /// Since when this run has it.
+    since: Instant,
     /// Whether RegisterThing was asked with its token and no answer has come: it may be spent.
     doubtful: bool,
-}
-
-/// What the session that is open has subscribed to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Subscriptions {
-    register: bool,
 }
 
 /// Where a run of [`Provisioner`] begins.
@@ -150,16 +146,17 @@ impl Provisioner {
             waits: retry.begin(),
             issued: None,
             own_key: None,
-            session: None,
+            connected: false,
             state: State::Failed,
             actions: VecDeque::new(),
             deadline: None,
         };
         machine.state = match start {
-            Start::Registered(identity) => machine.prove(now, identity),
+            // What was found may not have been synced by the process that was killed: it is kept once more.
+            Start::Registered(identity) => machine.store_registered(identity),
             Start::Issued(certificate) => {
-                machine.issued = Some(Issued { certificate, doubtful: true });
-                machine.rest(Resume::Begin, now.instant)
+                machine.issued = Some(Issued { certificate, since: now.instant, doubtful: true });
+                machine.rest(Resume::StoreIssued, now.instant)
             }
             Start::Empty if machine.request.is_none() => State::Failed,
             Start::Empty => machine.rest(Resume::Begin, now.instant),

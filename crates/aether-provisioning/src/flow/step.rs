@@ -6,7 +6,7 @@ use aether_mqtt::{ConnectError, Message, SessionEnded, Topic, TopicFilter};
 
 use super::io::{Action, Input, Login, Now, OwnKey, Record};
 use super::state::{Proof, Resume, State};
-use super::{CLOCK_CHECK, Issued, Provisioner, RELEASED, Request, SAME_CLIENT_PAUSE, Subscriptions, TOKEN_LIFETIME};
+use super::{CLOCK_CHECK, Issued, Provisioner, RELEASED, Request, SAME_CLIENT_PAUSE, TOKEN_LIFETIME};
 use crate::retry::Verdict;
 use crate::wire::{Outcome, Rejection};
 use crate::{AnswerProblem, Identity, IssuedCertificate, ProvisionError, Step, StoreError};
@@ -59,28 +59,45 @@ impl Provisioner {
 
     /// Begins an attempt, with what is known.
     fn attempt(&mut self, now: Now) -> Next {
-        let Some(request) = &self.request else { return Ok(State::Failed) };
-        let (from_csr, not_after) = (request.from_csr, request.not_after);
-        let least = request.not_before.max(SystemTime::UNIX_EPOCH + RELEASED);
-        if now.wall < least {
-            let error = ProvisionError::Clock { found: now.wall, least };
-            return Ok(self.report_and_rest(now, error, CLOCK_CHECK, Resume::Begin));
-        }
-        if now.wall > not_after {
-            return Err(ProvisionError::ClaimExpired { at: not_after, found: now.wall });
+        let Some(from_csr) = self.request.as_ref().map(|one| one.from_csr) else { return Ok(State::Failed) };
+        if let Some(too_early) = self.clock(now)? {
+            return Ok(too_early);
         }
         self.forget_old_token(now);
         if self.issued.is_some() {
-            return Ok(if self.session.is_some() { self.towards_register(now) } else { self.connect() });
+            return Ok(if self.connected { self.towards_register(now) } else { self.connect() });
+        }
+        if self.connected {
+            // A session is asked once for each: an answer that came twice is then never taken for another's.
+            self.disconnect();
+            return Ok(self.rest(Resume::Begin, now.instant + SAME_CLIENT_PAUSE));
         }
         self.actions.push_back(Action::Prepare { own_key: from_csr });
         self.deadline = None;
         Ok(State::Preparing)
     }
 
+    /// Whether the clock shows a time in which the claim can be good; where it is too early, the state to wait in.
+    fn clock(&mut self, now: Now) -> Result<Option<State>, ProvisionError> {
+        let Some(request) = &self.request else { return Ok(None) };
+        let least = request.not_before.max(SystemTime::UNIX_EPOCH + RELEASED);
+        if now.wall < least {
+            let error = ProvisionError::Clock { found: now.wall, least };
+            return Ok(Some(self.report_and_rest(now, error, CLOCK_CHECK, Resume::Begin)));
+        }
+        if now.wall > request.not_after {
+            return Err(ProvisionError::ClaimExpired { at: request.not_after, found: now.wall });
+        }
+        Ok(None)
+    }
+
     fn forget_old_token(&mut self, now: Now) {
-        // A certificate from the future tells of a clock that was set back: its token is tried.
-        let age = |one: &Issued| now.wall.duration_since(one.certificate.issued_at()).unwrap_or_default();
+        // A certificate from the future tells of a clock that was set back: its token is tried. Within this run the
+        // other clock knows better.
+        let age = |one: &Issued| {
+            let by_calendar = now.wall.duration_since(one.certificate.issued_at()).unwrap_or_default();
+            by_calendar.max(now.instant.saturating_duration_since(one.since))
+        };
         self.issued = self.issued.take().filter(|one| age(one) < TOKEN_LIFETIME);
     }
 
@@ -108,7 +125,7 @@ impl Provisioner {
     }
 
     pub(super) fn disconnect(&mut self) {
-        if self.session.take().is_some() {
+        if std::mem::take(&mut self.connected) {
             self.actions.push_back(Action::Disconnect);
         }
     }
@@ -117,7 +134,10 @@ impl Provisioner {
         match state {
             State::Resting { resume } => match resume {
                 Resume::Begin => self.attempt(now),
-                Resume::StoreIssued => self.store_issued(now),
+                Resume::StoreIssued => {
+                    self.forget_old_token(now);
+                    self.store_issued(now)
+                }
                 Resume::StoreRegistered { identity } => Ok(self.store_registered(*identity)),
                 Resume::Prove { proof } => Ok(self.try_proof(proof)),
             },
@@ -150,7 +170,7 @@ impl Provisioner {
     }
 
     fn disconnected(&mut self, state: State, now: Now, source: SessionEnded) -> Next {
-        self.session = None;
+        self.connected = false;
         match state {
             State::SubscribingCreate { .. }
             | State::Creating
@@ -181,7 +201,11 @@ impl Provisioner {
             return Ok(state);
         }
         self.own_key = own_key;
-        Ok(if self.session.is_some() { self.towards_create(now) } else { self.connect() })
+        // Preparing may have taken long, and the clock may have been set in between.
+        match self.clock(now)? {
+            Some(too_early) => Ok(too_early),
+            None => Ok(self.connect()),
+        }
     }
 
     fn not_prepared(&mut self, state: State, now: Now, error: ProvisionError) -> Next {
@@ -196,11 +220,11 @@ impl Provisioner {
 
     fn connected(&mut self, state: State, now: Now) -> Next {
         if let State::Connecting = state {
-            self.session = Some(Subscriptions::default());
+            self.connected = true;
             return Ok(if self.issued.is_some() { self.towards_register(now) } else { self.towards_create(now) });
         }
         if let State::Proving { proof } = state {
-            self.session = Some(Subscriptions::default());
+            self.connected = true;
             self.waits.succeeded();
             self.actions.push_back(Action::Persist(Record::Proven(proof.identity.clone())));
             return Ok(State::StoringProven { identity: Box::new(proof.identity) });
@@ -227,9 +251,6 @@ impl Provisioner {
 
     fn towards_register(&mut self, now: Now) -> State {
         let Some(request) = &self.request else { return State::Failed };
-        if self.session.is_some_and(|session| session.register) {
-            return self.ask_register(now);
-        }
         let missing = request.register.answers().to_vec();
         self.subscribe(now, &missing);
         State::SubscribingRegister { missing }
@@ -246,13 +267,7 @@ impl Provisioner {
         }
         if let State::SubscribingRegister { missing } = state {
             let missing = others(missing);
-            if !missing.is_empty() {
-                return Ok(State::SubscribingRegister { missing });
-            }
-            if let Some(session) = &mut self.session {
-                session.register = true;
-            }
-            return Ok(self.ask_register(now));
+            return Ok(if missing.is_empty() { self.ask_register(now) } else { State::SubscribingRegister { missing } });
         }
         Ok(state)
     }
@@ -287,7 +302,7 @@ impl Provisioner {
                             created.token,
                             now.wall,
                         );
-                        self.issued = Some(Issued { certificate, doubtful: false });
+                        self.issued = Some(Issued { certificate, since: now.instant, doubtful: false });
                         self.store_issued(now)
                     }
                 }
@@ -321,12 +336,13 @@ impl Provisioner {
                 let spent = self.issued.as_ref().is_some_and(|one| one.doubtful)
                     && rejection.as_ref().is_ok_and(Rejection::may_concern_token);
                 if spent {
-                    // The answer to its first use was lost. A new certificate, on the same session.
+                    // The answer to its first use was lost. A new certificate.
                     self.issued = None;
                     return self.attempt(now);
                 }
-                if let Some(issued) = &mut self.issued {
-                    issued.doubtful = false;
+                // A service that failed does not say how far it came.
+                if let Some(issued) = self.issued.as_mut().filter(|_| !rejection.is_ok_and(|one| one.is_refusal())) {
+                    issued.doubtful = true;
                 }
                 let error = self.rejection(step, &message.payload);
                 self.interrupt(now, error)
@@ -367,7 +383,7 @@ impl Provisioner {
 
     /// Leaves the session of who asked, and connects as the device.
     pub(super) fn prove(&mut self, now: Now, identity: Identity) -> State {
-        let asked = self.session.is_some();
+        let asked = self.connected;
         self.disconnect();
         let same_client = |one: &Request| one.client_id == identity.thing_name().as_str();
         let pause = asked && self.request.as_ref().is_some_and(same_client);

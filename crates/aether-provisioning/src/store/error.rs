@@ -122,6 +122,9 @@ pub enum Fault {
     /// It cannot be read as what it should be; the text says why and shows nothing of the content.
     #[error("{0}")]
     Unreadable(String),
+    /// The medium failed to give it back, twice; the text is what the operating system said.
+    #[error("{0}")]
+    Medium(String),
     /// The certificate's time is over.
     #[error("the certificate expired at {0}")]
     Expired(String),

@@ -189,6 +189,11 @@ impl Encoding {
 }
 
 impl Rejection {
+    /// Whether the service has decided not to do what was asked, rather than failed at it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.status_code, 400..=499)
+    }
+
     /// Whether the ownership token may be what was refused: too old, spent, or never known.
     ///
     /// AWS publishes no list of its codes (`InvalidCertificateOwnershipToken` is the one that was seen), so every

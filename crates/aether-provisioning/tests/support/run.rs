@@ -39,9 +39,12 @@ impl Run {
         run
     }
 
-    pub(crate) fn resume(issued: IssuedCertificate) -> Self {
-        let mut run = Self::new(&claim(), Start::Issued(issued));
+    /// With a certificate of an earlier run, which is kept once more.
+    pub(crate) fn resume(claim: &Claim, issued: IssuedCertificate) -> Self {
+        let mut run = Self::new(claim, Start::Issued(issued));
         run.elapse();
+        assert!(matches!(run.persists(), Record::Issued(_)));
+        run.give(Input::Persisted);
         run
     }
 

@@ -49,6 +49,8 @@ impl Trouble {
     /// As an error: what was asked for cannot be done without it.
     pub(super) fn error(self) -> StoreError {
         match self {
+            // It may be read the next time.
+            Self::Damage(path, fault @ Fault::Medium(_)) => failed("read", &path, io::Error::other(fault)),
             Self::Damage(path, fault) => StoreError::Damaged { path, source: Box::new(fault) },
             Self::Fatal(error) => error,
         }
@@ -218,7 +220,7 @@ impl Files<'_> {
 /// A medium that has lost a file has not lost the others; any other failure is of this process or its surroundings.
 fn unread(path: &Path, error: io::Error) -> Trouble {
     if is_of_the_medium(&error) {
-        return Trouble::Damage(path.to_owned(), Fault::Unreadable(error.to_string()));
+        return Trouble::Damage(path.to_owned(), Fault::Medium(error.to_string()));
     }
     Trouble::Fatal(failed("read", path, error))
 }
