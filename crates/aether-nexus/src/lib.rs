@@ -61,6 +61,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! - `pkcs11` (off by default): device keys in PKCS#11 tokens, named by a URI in the setting `aws_iot.key`.
 
 mod builder;
 mod check;

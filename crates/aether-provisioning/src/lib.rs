@@ -104,6 +104,7 @@
 //! - `test-util` (off by default): `simulated`, a disk in memory that fails, is killed and loses what was not synced.
 
 mod claim;
+mod claim_document;
 mod driver;
 mod error;
 mod facts;
@@ -119,6 +120,7 @@ mod time;
 mod wire;
 
 pub use claim::{Claim, KeyPlan};
+pub use claim_document::{ClaimDocument, InvalidClaimDocument};
 pub use driver::{Adoption, OnStage, Provisioned, adopt_until, provision, provision_until, renew_until};
 pub use error::{AnswerProblem, ProvisionError, Step};
 pub use facts::{Fact, FactError, InvalidFact, Parameter, ParameterError};

@@ -133,7 +133,9 @@ impl Worker {
         match (&rotation.template, &rotation.claim) {
             (Some(template), by_claim) if !(expired && by_claim.is_some()) => {
                 let own = Claim::by_device(endpoint.clone(), roots.clone(), current, template.clone());
-                let own = own.parameters(rotation.parameters.clone()).retry(retry.clone());
+                let parameters = rotation.parameters.resolve(self.state_dir());
+                let parameters = parameters.map_err(|cause| RotateError::Settings(Box::new(cause)))?;
+                let own = own.parameters(parameters).retry(retry.clone());
                 Ok(own.encoding(rotation.encoding).keys(rotation.keys.clone()))
             }
             (_, Some(plan)) => self.claim(plan).map_err(|cause| RotateError::Settings(Box::new(cause))),
