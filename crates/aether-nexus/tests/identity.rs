@@ -4,11 +4,13 @@
 
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-use aether_mqtt::testing::self_signed;
+use aether_mqtt::{Credentials, testing::self_signed};
 use aether_nexus::Nexus;
-use aether_provisioning::{Fact, KeyKind, KeySource, Parameter, SigningRequest, SoftwareKeys};
+use aether_provisioning::{
+    DirectoryStore, Fact, Identity, IdentityStore, KeyKind, KeySource, Parameter, SigningRequest, SoftwareKeys,
+};
 use support::{built, chain, config, refused, secret};
 
 const AWS: &str = "[aws_iot]\nendpoint = 'localhost'\n";
@@ -138,8 +140,8 @@ fn good_values_come_from_the_file_the_environment_and_code() {
         refusals = 3 }\ntemplate_parameters = { Line = '7', Host = { fact = 'hostname' } }\n";
     let (_dir, file) = files(&format!("{CLAIM}{lines}"));
     let shown = format!("{:?}", builds(&file, &[]));
-    for part in ["at: Some(0.5)", "Cbor", "OnDevice", "Some(TemplateName(\"Next\"))", "Road", "Claim("] {
-        assert!(shown.contains(part) || part == "Road", "`{shown}` lacks `{part}`");
+    for part in ["at: Some(0.5)", "Cbor", "OnDevice", "Some(TemplateName(\"Next\"))", "Claim("] {
+        assert!(shown.contains(part), "`{shown}` lacks `{part}`");
     }
     let variables =
         [("AETHER_AWS_IOT_ROTATE_AT", "off"), ("AETHER_AWS_IOT_KEY", "aws"), ("AETHER_AWS_IOT_ENCODING", "json")];
@@ -273,4 +275,72 @@ fn a_parameter_without_a_value_is_named_before_anything_is_asked_of_the_cloud() 
     let builder = Nexus::from_file(&file).unwrap();
     let builder = builder.aws_iot_template_parameter("Code", Parameter::File("/no/such/file".into()));
     assert!(chain(&builder.build().unwrap_err()).contains("aws_iot.template_parameters.Code"));
+}
+
+/// Makes an identity active in the state directory beside the configuration file. Its certificate is valid from `year`
+/// on; the id is the certificate's fingerprint.
+fn activate(dir: &Path, thing_name: &str, year: i32) -> (String, String) {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, thing_name);
+    params.not_before = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pair = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let credentials = Credentials::from_pem(pair.0.as_bytes(), pair.1.as_bytes()).unwrap();
+    let id = credentials.fingerprint().parse().unwrap();
+    let identity = Identity::new(thing_name.parse().unwrap(), id, credentials, BTreeMap::new());
+    let store = DirectoryStore::new(dir.join("state/identity"));
+    store.stage_registered(&identity).unwrap();
+    store.promote(&identity).unwrap();
+    pair
+}
+
+#[test]
+fn a_device_that_has_an_identity_starts_whatever_became_of_its_claim() {
+    let (dir, file) = files(CLAIM);
+    activate(dir.path(), "press-3", 2020);
+    let shown = format!("{:?}", builds(&file, &[]));
+    assert!(shown.contains("road: Active(") && shown.contains("claim: Some("), "a claim may rotate it: {shown}");
+    fs::set_permissions(dir.path().join("claim.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let shown = format!("{:?}", builds(&file, &[]));
+    assert!(shown.contains("road: Active(") && shown.contains("claim: None"), "{shown}");
+    fs::remove_file(dir.path().join("claim.key")).unwrap();
+    assert!(format!("{:?}", builds(&file, &[])).contains("claim: None"));
+    // Nor is standard input read, which nobody may have closed.
+    fs::write(&file, format!("{AWS}template_name = 'Aether'\nclaim = '-'\n")).unwrap();
+    assert!(format!("{:?}", builds(&file, &[])).contains("road: Active("));
+    // Keys of another kind than asked for are not made instead.
+    let next = format!("{AWS}{CLAIM}csr = 'no.csr'\ncsr_key = 'no.key'\nrotation_template = 'Next'\n");
+    fs::write(&file, next).unwrap();
+    let shown = format!("{:?}", builds(&file, &[]));
+    assert!(shown.contains("template: None") && shown.contains("claim: None"), "{shown}");
+    fs::write(&file, format!("{AWS}{CLAIM}template_parameters.S = {{ file = 'gone' }}\n")).unwrap();
+    builds(&file, &[]);
+    fails(&file, &[("AETHER_AWS_IOT_KEY", "x")], &["aws_iot.key"]);
+}
+
+#[test]
+fn a_certificate_given_by_hand_takes_over_unless_the_present_one_came_after_it() {
+    let road = |active: (&str, i32), given: (&str, i32)| {
+        let (dir, file) = files("certificate = 'own.pem'\nprivate_key = 'own.key'\n");
+        let (certificate, key) = activate(dir.path(), given.0, given.1);
+        fs::remove_dir_all(dir.path().join("state")).unwrap();
+        activate(dir.path(), active.0, active.1);
+        fs::write(dir.path().join("own.pem"), certificate).unwrap();
+        secret(dir.path().join("own.key"), key);
+        let shown = format!("{:?}", builds(&file, &[]));
+        shown[shown.find("road: ").unwrap()..][..10].to_owned()
+    };
+    assert_eq!(road(("press-3", 2020), ("press-3", 2021)), "road: Own ");
+    assert_eq!(road(("press-3", 2021), ("press-3", 2020)), "road: Acti", "it was rotated since");
+    assert_eq!(road(("press-3", 2021), ("press-4", 2020)), "road: Own ", "another Thing is no rotation");
+
+    let (dir, file) = files("certificate = 'own.pem'\nprivate_key = 'own.key'\n");
+    let (certificate, key) = activate(dir.path(), "press-3", 2020);
+    assert!(format!("{:?}", builds(&file, &[])).contains("road: Active("), "the files may be gone");
+    fs::write(dir.path().join("own.pem"), certificate).unwrap();
+    fs::write(dir.path().join("own.key"), &key).unwrap();
+    assert!(format!("{:?}", builds(&file, &[])).contains("road: Active("), "what others can read is not taken");
+    fs::remove_file(dir.path().join("own.key")).unwrap();
+    secret(dir.path().join("own.key"), key);
+    assert!(format!("{:?}", builds(&file, &[])).contains("road: Active("), "it is the one in use");
 }

@@ -121,7 +121,8 @@ fn road(settings: &AwsIotSettings, means: &Means) -> Result<(Road, RotationPlan)
     let contents = load(&*means.store)?;
     let keys = keys::key_plan(settings, means.keys.as_ref());
     // What an identity was obtained with has done its work; its files may be gone.
-    let keys = if contents.active.is_some() { tolerated(keys) } else { Some(keys?) };
+    let has_identity = contents.active.is_some() || contents.key_away().is_some();
+    let keys = if has_identity { tolerated(keys) } else { Some(keys?) };
     let terms = keys.clone().map(|keys| Terms { parameters: parameters.clone(), keys, encoding });
     let claim = || terms.map_or(Ok(None), |terms| claim_plan(settings, terms));
 
@@ -132,6 +133,11 @@ fn road(settings: &AwsIotSettings, means: &Means) -> Result<(Road, RotationPlan)
         // A claim that was handed over is good for minutes: none is waited for, and none is left when it is time.
         Some(active) if settings.claim.is_some() => (Road::Active(active), None),
         Some(active) => (Road::Active(active), tolerated(claim()).flatten()),
+        // It has one whose key is in a token that is away, and waits for it.
+        None if has_identity => match tolerated(claim()).flatten() {
+            Some(plan) => (Road::Claim(plan.clone()), Some(plan)),
+            None => (Road::Stored, None),
+        },
         None => match (claim()?, contents.staged) {
             (Some(plan), _) => {
                 plan.parameters.check()?;
