@@ -23,8 +23,8 @@ pub struct NexusBuilder {
     pub(crate) settings: Settings,
     pub(crate) sigils: Vec<AnySigil>,
     pub(crate) weaves: Vec<Weave>,
-    stages: StageSink,
-    seams: Seams,
+    pub(crate) stages: StageSink,
+    pub(crate) seams: Seams,
 }
 
 /// The pieces that can be swapped; `None` takes the one that talks to the world.

@@ -191,21 +191,30 @@ impl RunError {
     pub const fn is_configuration(&self) -> bool {
         match self {
             Self::OpcUaStart(cause) => cause.is_configuration(),
-            Self::Provisioning(ProvisionError::Store(_) | ProvisionError::Request { .. }) => true,
+            Self::Provisioning(cause) => is_configuration(cause),
             Self::State { .. }
             | Self::StateInUse { .. }
             | Self::NoIdentity
             | Self::Store(_)
             | Self::Parameter { .. } => true,
-            Self::OpcUa(_) | Self::Provisioning(_) | Self::CloudPanicked | Self::Signals(_) => false,
+            Self::OpcUa(_) | Self::CloudPanicked | Self::Signals(_) => false,
         }
     }
 
     /// Whether the cloud has refused this device, so that something has to be changed there before
     /// another start can succeed.
     pub const fn is_refusal(&self) -> bool {
-        // A key that is away may come back.
-        matches!(self, Self::Provisioning(cause) if !matches!(cause, ProvisionError::KeyAway(_)))
-            && !self.is_configuration()
+        matches!(self, Self::Provisioning(cause) if is_refusal(cause))
     }
+}
+
+/// Whether provisioning failed for a reason on this side.
+pub(crate) const fn is_configuration(cause: &ProvisionError) -> bool {
+    matches!(cause, ProvisionError::Store(_) | ProvisionError::Request { .. } | ProvisionError::Key(_))
+}
+
+/// Whether the cloud has refused for good.
+pub(crate) const fn is_refusal(cause: &ProvisionError) -> bool {
+    // A key that is away may come back.
+    !is_configuration(cause) && !matches!(cause, ProvisionError::KeyAway(_))
 }

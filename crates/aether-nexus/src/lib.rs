@@ -66,10 +66,12 @@
 //!
 //! - `pkcs11` (off by default): device keys in PKCS#11 tokens, named by a URI in the setting `aws_iot.key`.
 
+mod at_rest;
 mod builder;
 mod check;
 mod cloud;
 pub mod config;
+mod control;
 mod error;
 mod nexus;
 mod settings;
@@ -79,9 +81,15 @@ mod stage;
 mod state;
 mod token;
 
+pub use aether_provisioning::ExportFormat;
+pub use at_rest::{
+    AtRestError, DeviceAtRest, ExportedIdentity, IdentityState, StoredCertificate, StoredIdentities, StoredIdentity,
+    StoredKey,
+};
 pub use builder::NexusBuilder;
 pub use cloud::{IdentityStatus, RotateError};
 pub use config::ConfigError;
+pub use control::{ControlClient, ControlError, Refusal};
 pub use error::{BuildError, RunError};
 pub use nexus::{Nexus, NexusHandle};
 pub use settings::{Environment, ProcessEnvironment};

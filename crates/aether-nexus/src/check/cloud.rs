@@ -84,10 +84,14 @@ pub(super) struct Means {
     pub(super) keys: Option<Arc<dyn KeySource>>,
 }
 
-pub(super) fn cloud_plan(host: &str, settings: &AwsIotSettings, means: Means) -> Result<CloudPlan, BuildError> {
+pub(crate) fn endpoint(host: &str, settings: &AwsIotSettings) -> Result<Endpoint, BuildError> {
     let port = settings.port.as_deref();
     let port = port.map_or(Ok(8883), |text| values::port(text).map_err(|e| invalid("aws_iot.port", text, e)))?;
-    let endpoint = Endpoint::new(host, port).map_err(|e| invalid("aws_iot.endpoint", host, e))?;
+    Endpoint::new(host, port).map_err(|e| invalid("aws_iot.endpoint", host, e))
+}
+
+pub(super) fn cloud_plan(host: &str, settings: &AwsIotSettings, means: Means) -> Result<CloudPlan, BuildError> {
+    let endpoint = endpoint(host, settings)?;
     let roots = match &settings.root_ca {
         None => ServerRoots::mozilla(),
         Some(path) => {

@@ -17,12 +17,12 @@ use std::{
 
 use aether_mqtt::{Connector, RumqttConnector};
 use aether_opcua::{Anonymous, ClientCertificates, OpcUaUrl, Security};
-use aether_provisioning::{DirectoryStore, StoreError, check_secret_file};
+use aether_provisioning::{DirectoryStore, KeySource, StoreError, check_secret_file};
 
 use self::cloud::{Means, cloud_plan};
 pub(crate) use self::{
     claim::ClaimPlan,
-    cloud::{CloudPlan, Road, RotationPlan},
+    cloud::{CloudPlan, Road, RotationPlan, endpoint},
     keys::key_choice,
     parameters::Parameters,
     values::{activation, delay, duration_text, port, refusals, rotate_at},
@@ -66,23 +66,42 @@ pub(crate) fn plan(settings: &Settings, seams: Seams) -> Result<Plan, BuildError
         anonymous: optional("opc_ua.anonymous", settings.opc_ua_anonymous.as_deref())?,
         client_certificates: optional("opc_ua.client_certificates", settings.opc_ua_client_certificates.as_deref())?,
     };
-    let state_dir = settings.state_dir.clone().unwrap_or_else(|| "state".into());
+    let state_dir = state_dir(settings);
     let cloud = settings.aws_iot.endpoint.as_deref();
     if cloud.is_none() && settings.aws_iot.names_something() {
-        return Err(missing("aws_iot.endpoint", "the host name of AWS IoT Core's data endpoint, or of a sandbox"));
+        return Err(no_endpoint());
     }
     check_exclusions(&settings.aws_iot)?;
     let keys = keys::choice(&settings.aws_iot)?.source()?;
     let owns_state = seams.identity_store.is_none();
     let connector: Arc<dyn Connector> = seams.connector.unwrap_or_else(|| Arc::new(RumqttConnector::default()));
-    let store = seams.identity_store.unwrap_or_else(|| {
-        let store = DirectoryStore::new(state_dir.join("identity"));
-        // Those that stay in a token are found again there.
-        Arc::new(if let Some(keys) = &keys { store.keys(Arc::clone(keys)) } else { store })
-    });
+    let store = seams.identity_store.unwrap_or_else(|| Arc::new(store_with(keys.as_ref(), &state_dir)));
     let means = Means { connector, store, keys };
     let cloud = cloud.map(|host| cloud_plan(host, &settings.aws_iot, means)).transpose()?;
     Ok(Plan { opc_ua, state_dir, owns_state, guarded, cloud })
+}
+
+pub(crate) fn no_endpoint() -> BuildError {
+    missing("aws_iot.endpoint", "the host name of AWS IoT Core's data endpoint, or of a sandbox")
+}
+
+pub(crate) fn state_dir(settings: &Settings) -> PathBuf {
+    settings.state_dir.clone().unwrap_or_else(|| "state".into())
+}
+
+/// The identity store below the state directory.
+pub(crate) fn own_store(settings: &Settings, state_dir: &Path) -> Result<DirectoryStore, BuildError> {
+    let keys = keys::choice(&settings.aws_iot)?.source()?;
+    Ok(store_with(keys.as_ref(), state_dir))
+}
+
+fn store_with(keys: Option<&Arc<dyn KeySource>>, state_dir: &Path) -> DirectoryStore {
+    let store = DirectoryStore::new(state_dir.join("identity"));
+    // Those that stay in a token are found again there.
+    match keys {
+        Some(keys) => store.keys(Arc::clone(keys)),
+        None => store,
+    }
 }
 
 /// Verifies the token where a verifier or its key is configured; says whether one is.
