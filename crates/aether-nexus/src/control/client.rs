@@ -93,13 +93,7 @@ impl ControlClient {
         let path = state_dir.as_ref().join(SOCKET);
         match within(SHORT, &path, open(&path)).await {
             Ok(stream) => Ok(Self { stream: BufReader::new(stream), path }),
-            Err(ControlError::Io { source, path }) => match source.kind() {
-                // `InvalidInput`: longer than such a path may be, so that no runtime listens there.
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput => {
-                    Err(ControlError::NotRunning(path))
-                }
-                _ => Err(ControlError::Io { path, source }),
-            },
+            Err(ControlError::Io { source, path }) if is_absent(source.kind()) => Err(ControlError::NotRunning(path)),
             Err(other) => Err(other),
         }
     }
@@ -176,6 +170,11 @@ async fn within<T>(limit: Duration, path: &Path, work: impl Future<Output = io::
         }
         Ok(Err(source)) => Err(ControlError::Io { path, source }),
     }
+}
+
+/// Whether nobody listens. `InvalidInput` means a path longer than one of a socket may be.
+fn is_absent(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput)
 }
 
 #[cfg(unix)]
