@@ -265,10 +265,21 @@ impl Gateway {
     #[must_use]
     #[track_caller]
     pub fn run(&self) -> Program {
-        let file = self.directory.join("aether.toml");
         fs::create_dir_all(&self.directory).expect("a directory for the gateway");
-        fs::write(&file, self.settings()).expect("a settings file");
-        Program::start(aether(["run", "--config"]).arg(file))
+        fs::write(self.config(), self.settings()).expect("a settings file");
+        Program::start(aether(["run", "--config"]).arg(self.config()))
+    }
+
+    /// Its settings file, which [`run`](Self::run) writes.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.join("aether.toml")
+    }
+
+    /// Its state directory.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.directory.join("state")
     }
 
     /// The settings in TOML.
