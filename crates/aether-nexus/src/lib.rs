@@ -24,6 +24,12 @@
 //! outbox, **in memory** in this version: they survive any loss of the connection and not the end
 //! of the process.
 //!
+//! # From outside
+//!
+//! While it runs, other processes of the same user ask and steer it through the socket `control.sock` in its state
+//! directory: [`ControlClient`], which `aether rotate` uses. What is stored of a device is looked at, exported for other
+//! programs and rotated without running it by [`DeviceAtRest`].
+//!
 //! # Example
 //!
 //! ```

@@ -57,7 +57,7 @@ impl DeviceAtRest {
         let state_dir = absolute(self.state_dir()).map_err(io(self.state_dir()))?;
         let root_ca = settings.root_ca.as_ref().map(|path| absolute(path).map_err(io(path.clone()))).transpose()?;
 
-        let store = check::own_store(&state_dir);
+        let store = self.store(&state_dir)?;
         let contents = store.load(SystemTime::now()).map_err(AtRestError::Store)?;
         let identity = contents.active.ok_or(AtRestError::NoIdentity(state_dir))?;
         let mut export = Export::new(&identity, &endpoint);

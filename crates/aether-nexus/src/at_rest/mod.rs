@@ -3,7 +3,12 @@
 mod export;
 mod report;
 
-use std::{future::Future, path::PathBuf, pin::pin, time::SystemTime};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    pin::pin,
+    time::SystemTime,
+};
 
 use aether_provisioning::{DirectoryStore, ExportError, IdentityStore, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -120,9 +125,10 @@ impl DeviceAtRest {
     ///
     /// # Errors
     ///
-    /// [`AtRestError::Store`] if the store cannot be read at all.
+    /// [`AtRestError::Store`] if the store cannot be read at all; [`AtRestError::Settings`] if what holds the keys cannot be
+    /// used.
     pub fn identities(&self) -> Result<StoredIdentities, AtRestError> {
-        let store = self.store();
+        let store = self.store(&self.state_dir())?;
         let contents = store.load(SystemTime::now()).map_err(AtRestError::Store)?;
         Ok(StoredIdentities::of(contents, &store))
     }
@@ -162,7 +168,7 @@ impl DeviceAtRest {
         rotated.map_err(AtRestError::Rotate)?.ok_or(AtRestError::Stopped)
     }
 
-    fn store(&self) -> DirectoryStore {
-        check::own_store(&self.state_dir())
+    fn store(&self, state_dir: &Path) -> Result<DirectoryStore, AtRestError> {
+        check::own_store(&self.builder.settings, state_dir).map_err(AtRestError::Settings)
     }
 }
