@@ -164,12 +164,12 @@ fn what_cannot_be_rotated_is_told_by_its_exit_code_and_stays_as_it_is() {
     let before = confirmed(&gateway, &running);
     delivered(&mut running);
 
-    // The template asks for SerialNumber: the cloud refuses for good.
+    // The template makes another Thing of it: for good, until somebody changes that.
     let mut refused = aether(["rotate", "--config"]);
-    refused.arg(gateway.config()).env("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", "Other=1");
+    refused.arg(gateway.config()).env("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", "SerialNumber=P3-00018");
     let refused = refused.output().unwrap();
     assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
-    assert!(text(&refused.stderr).contains("RegisterThing"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("answered with Thing aether-P3-00018"), "{}", text(&refused.stderr));
     assert_eq!(show(&gateway), before);
 
     // The identity is there, and nothing to ask for another one with.
