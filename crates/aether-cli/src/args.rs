@@ -40,6 +40,7 @@ Examples:
 Examples:
   aether run --config aether.toml
   AETHER_AWS_IOT_ENDPOINT=localhost aether run --config aether.toml
+  aws iot create-provisioning-claim --template-name Aether | aether run --config aether.toml --claim -
 
 Every setting is also an environment variable, which wins over the file.")]
     Run(RunOptions),
@@ -89,6 +90,10 @@ pub(crate) struct RunOptions {
     /// The configuration file; docs/aether.example.toml shows every key.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// A claim that a trusted user had made for this device, as `aws iot create-provisioning-claim` prints it; - for
+    /// standard input. Good for minutes, and not looked at once the device has an identity.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) claim: Option<PathBuf>,
     /// Print the stages as one JSON object a line instead of text.
     #[arg(long)]
     pub(crate) json: bool,
