@@ -313,12 +313,23 @@ impl Gateway {
     #[must_use]
     #[track_caller]
     pub fn command(&self) -> Command {
-        let file = self.directory.join("aether.toml");
         fs::create_dir_all(&self.directory).expect("a directory for the gateway");
-        fs::write(&file, self.settings()).expect("a settings file");
+        fs::write(self.config(), self.settings()).expect("a settings file");
         let mut command = aether(["run", "--config"]);
-        command.arg(file);
+        command.arg(self.config());
         command
+    }
+
+    /// Its settings file, which [`run`](Self::run) writes.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.join("aether.toml")
+    }
+
+    /// Its state directory.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.directory.join("state")
     }
 
     /// The settings in TOML.

@@ -50,6 +50,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "aether-mqtt",
             "aether-opcua",
             "aether-outbox",
+            "aether-pkcs11",
             "aether-provisioning",
             "aether-sigil",
             "aether-weave",

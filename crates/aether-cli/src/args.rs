@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use aether_nexus::config::{InvalidDuration, parse_duration};
 use clap::{Parser, Subcommand};
 
+use crate::identity::IdentityCommand;
 use crate::policy::PolicyCommand;
 use crate::sandbox::SandboxCommand;
 
@@ -39,9 +40,25 @@ Examples:
 Examples:
   aether run --config aether.toml
   AETHER_AWS_IOT_ENDPOINT=localhost aether run --config aether.toml
+  aws iot create-provisioning-claim --template-name Aether | aether run --config aether.toml --claim -
 
 Every setting is also an environment variable, which wins over the file.")]
     Run(RunOptions),
+    /// Replaces the device's certificate and key by new ones, whether it runs or not.
+    #[command(after_help = "\
+Examples:
+  aether rotate --config aether.toml
+  aether rotate --config aether.toml --json | tail -1
+
+A device that runs does it itself, between two events, and loses none. One that does not run is rotated here, and the
+identity before is kept until it has run and an event was acknowledged. Where nothing new is obtained within a minute,
+the present identity stays, and the next try goes on from there.")]
+    Rotate(RotateOptions),
+    /// The identity that the device has stored: shown, or exported for another program.
+    Identity {
+        #[command(subcommand)]
+        command: IdentityCommand,
+    },
     /// An AWS IoT Core on this machine: mutual TLS, fleet provisioning, policies.
     Sandbox {
         #[command(subcommand)]
@@ -73,7 +90,21 @@ pub(crate) struct RunOptions {
     /// The configuration file; docs/aether.example.toml shows every key.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// A claim that a trusted user had made for this device, as `aws iot create-provisioning-claim` prints it; - for
+    /// standard input. Good for minutes, and not looked at once the device has an identity.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) claim: Option<PathBuf>,
     /// Print the stages as one JSON object a line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RotateOptions {
+    /// The configuration file that the device runs with.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print one JSON object a line instead of text: stages, and last `rotated`.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -88,7 +119,7 @@ impl Command {
     /// What is logged where AETHER_LOG says nothing: a demo speaks for itself, a service tells its story.
     pub(crate) const fn log_level(&self) -> &'static str {
         match self {
-            Self::Demo(_) => QUIET_WARN,
+            Self::Demo(_) | Self::Rotate(_) | Self::Identity { .. } => QUIET_WARN,
             // The OPC UA library tells at `info` what `aether` says itself.
             Self::Run(_) | Self::Sandbox { .. } | Self::Policy { .. } => QUIET_INFO,
         }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use aether_nexus::{BuildError, ConfigError, RunError};
+use aether_nexus::{AtRestError, BuildError, ConfigError, ControlError, Refusal, RunError};
 use aether_sandbox::{RegisterCaError, StartError};
 
 /// An error and the exit code that a service manager can act on.
@@ -72,6 +72,33 @@ impl From<RunError> for Failure {
             refusal if refusal.is_refusal() => REFUSED,
             other if other.is_configuration() => SETTINGS,
             _ => RUNNING,
+        };
+        Self { code, error: error.into() }
+    }
+}
+
+impl From<AtRestError> for Failure {
+    fn from(error: AtRestError) -> Self {
+        let code = match &error {
+            refusal if refusal.is_refusal() => REFUSED,
+            other if other.is_configuration() => SETTINGS,
+            _ => RUNNING,
+        };
+        Self { code, error: error.into() }
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        let code = match &error {
+            ControlError::Refused { kind: Refusal::Cloud, .. } => REFUSED,
+            ControlError::Refused { kind: Refusal::Settings, .. } => SETTINGS,
+            ControlError::Refused { .. }
+            | ControlError::NotRunning(_)
+            | ControlError::Io { .. }
+            | ControlError::Answer { .. }
+            | ControlError::Silent { .. }
+            | _ => RUNNING,
         };
         Self { code, error: error.into() }
     }

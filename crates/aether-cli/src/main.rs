@@ -6,8 +6,10 @@
 mod args;
 mod demo;
 mod failure;
+mod identity;
 mod output;
 mod policy;
+mod rotate;
 mod run;
 mod sandbox;
 mod signals;
@@ -32,6 +34,8 @@ async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => demo::demo(options).await,
         Command::Run(options) => run::run(options).await,
+        Command::Rotate(options) => rotate::rotate(options).await,
+        Command::Identity { command } => identity::run(&command),
         Command::Sandbox { command } => sandbox::run(command).await,
         Command::Policy { command } => policy::run(command),
     }

@@ -39,6 +39,11 @@ impl Printer {
         Self { json, colour: !json && stdout().is_terminal() }
     }
 
+    /// Whether scripts read it.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// A step was reached.
     pub(crate) fn stage(self, name: &str, detail: Option<&str>) {
         if self.json {

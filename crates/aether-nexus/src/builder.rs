@@ -1,9 +1,9 @@
 //! Collects the settings, Sigils and Weaves of a runtime, in any order, and checks them all at once.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use aether_mqtt::Connector;
-use aether_provisioning::IdentityStore;
+use aether_provisioning::{IdentityStore, Parameter};
 use aether_sigil::{AnySigil, SigilSet};
 use aether_weave::{Weave, WeaveSet};
 
@@ -11,7 +11,7 @@ use crate::{
     check,
     error::BuildError,
     nexus::Nexus,
-    settings::{Environment, ProcessEnvironment, Secret, Settings},
+    settings::{Environment, KeyText, ProcessEnvironment, Secret, Settings},
     stage::{Stage, StageSink},
     token::TokenVerifier,
 };
@@ -23,8 +23,8 @@ pub struct NexusBuilder {
     pub(crate) settings: Settings,
     pub(crate) sigils: Vec<AnySigil>,
     pub(crate) weaves: Vec<Weave>,
-    stages: StageSink,
-    seams: Seams,
+    pub(crate) stages: StageSink,
+    pub(crate) seams: Seams,
 }
 
 /// The pieces that can be swapped; `None` takes the one that talks to the world.
@@ -42,6 +42,19 @@ macro_rules! setters {
             $(#[$doc])*
             pub fn $name(mut self, $name: impl Into<$kind>) -> Self {
                 self.settings.$($field).+ = Some($name.into());
+                self
+            }
+        )*
+    };
+}
+
+/// Declares setters of lengths of time.
+macro_rules! durations {
+    ($($(#[$doc:meta])* $name:ident => $($field:ident).+;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: Duration) -> Self {
+                self.settings.$($field).+ = Some(check::duration_text($name));
                 self
             }
         )*
@@ -82,8 +95,90 @@ impl NexusBuilder {
         aws_iot_template_name: String => aws_iot.template_name;
         /// File with the claim certificate, in PEM. Needed until the device has an identity.
         aws_iot_claim_cert: PathBuf => aws_iot.claim_cert;
-        /// File with the claim certificate's private key, in PEM. Needed until the device has an identity.
+        /// File with the claim certificate's private key, in PEM, of mode 0600. Needed until the device has an identity.
         aws_iot_claim_key: PathBuf => aws_iot.claim_key;
+        /// File with a claim that a trusted user had made for this device: JSON as `aws iot create-provisioning-claim`
+        /// prints it, of mode 0600; `-` reads it from standard input, once, when the runtime is built. Good for five
+        /// minutes. Excludes `aws_iot_claim_cert` and `aws_iot_claim_key`. Not looked at when the device has an identity.
+        ///
+        /// Default: none.
+        aws_iot_claim: PathBuf => aws_iot.claim;
+        /// File with the device's own certificate in PEM, followed by those of its CAs if the cloud is to see them, as for
+        /// just-in-time registration and provisioning. Excludes the settings of a claim. Once it has connected, it is
+        /// kept in `state_dir`; a newer certificate in the file takes its place at the next start.
+        ///
+        /// Default: none.
+        aws_iot_certificate: PathBuf => aws_iot.certificate;
+        /// File with the private key of `aws_iot_certificate`, in PEM, of mode 0600. Default: none.
+        aws_iot_private_key: PathBuf => aws_iot.private_key;
+        /// Name of the Thing that `aws_iot_certificate` is of: 1 to 128 letters, digits, `:`, `_` and `-`.
+        ///
+        /// Default: the certificate's common name.
+        aws_iot_thing_name: String => aws_iot.thing_name;
+        /// File with a certificate signing request in PEM, for which AWS makes the certificate. Without
+        /// `aws_iot_csr_key` it is not used, as by the AWS IoT Device Client, which is said in the log. Excludes
+        /// `aws_iot_key`.
+        ///
+        /// Default: none.
+        aws_iot_csr: PathBuf => aws_iot.csr;
+        /// File with the private key that `aws_iot_csr` was made with, in PEM, of mode 0600. Default: none.
+        aws_iot_csr_key: PathBuf => aws_iot.csr_key;
+        /// How requests of a certificate are written: `json` or `cbor`. Default: `json`.
+        aws_iot_encoding: String => aws_iot.encoding;
+        /// Name of the provisioning template for which the device asks, with its own certificate, for the next one.
+        ///
+        /// Default: none, and the claim is used again, if its files are still there.
+        aws_iot_rotation_template: String => aws_iot.rotation_template;
+    }
+
+    durations! {
+        /// How long the cloud may refuse `aws_iot_certificate` before it is given up: with just-in-time registration
+        /// somebody, or a rule, has to activate it. Default: 1 h. Range: 1 s to 720 h.
+        aws_iot_activation_timeout => aws_iot.activation_timeout;
+        /// Shortest wait before the cloud is asked again for an identity, after a lost connection, silence or a fault of
+        /// its own. Doubles up to `aws_iot_retry_longest`, with full jitter. Default: 1 s. Range: 1 s to 24 h.
+        aws_iot_retry_first => aws_iot.retry.first;
+        /// Longest such wait. Default: 2 min. Range: `aws_iot_retry_first` to 24 h.
+        aws_iot_retry_longest => aws_iot.retry.longest;
+        /// Shortest wait after a refusal or throttling. Default: 5 s. Range: 1 s to 24 h.
+        aws_iot_retry_slow_first => aws_iot.retry.slow_first;
+        /// Longest such wait. Default: 10 min. Range: `aws_iot_retry_slow_first` to 24 h.
+        aws_iot_retry_slow_longest => aws_iot.retry.slow_longest;
+    }
+
+    /// Who makes the device's private key, and where it stays:
+    ///
+    /// | text | key |
+    /// | --- | --- |
+    /// | `aws` | made by AWS, sent with the certificate; RSA 2048 |
+    /// | `ec-p256`, `ec-p384`, `rsa-2048`, `rsa-3072`, `rsa-4096` | made here, never sent |
+    /// | `pkcs11:token=plant;object=device-key?…` | the key of that name in a PKCS#11 token, made there if it is not; never leaves it, and serves all certificates |
+    /// | `pkcs11:token=plant?…` | a new key in that token for each certificate |
+    ///
+    /// The last two need the feature `pkcs11`. Other than `aws` needs a claim that may ask for a certificate by CSR.
+    /// Default: `aws`.
+    pub fn aws_iot_key(mut self, key: impl Into<String>) -> Self {
+        self.settings.aws_iot.key = Some(KeyText(key.into()));
+        self
+    }
+
+    /// Replaces the device's certificate when this part of its lifetime is over. Default: 2/3. Range: 0.05 to 0.95.
+    pub fn aws_iot_rotate_at(mut self, part: f64) -> Self {
+        self.settings.aws_iot.rotate_at = Some(part.to_string());
+        self
+    }
+
+    /// Replaces the device's certificate only when [`NexusHandle::rotate`](crate::NexusHandle::rotate) is called.
+    pub fn aws_iot_rotate_never(mut self) -> Self {
+        self.settings.aws_iot.rotate_at = Some("off".to_owned());
+        self
+    }
+
+    /// How many rejections by a pre-provisioning hook, or answers that make no sense, are taken in a row before the
+    /// device gives up. Default: 10. Range: 1 to 1000.
+    pub fn aws_iot_retry_refusals(mut self, in_a_row: u32) -> Self {
+        self.settings.aws_iot.retry.refusals = Some(in_a_row.to_string());
+        self
     }
 
     /// Token that allows this runtime to start, where a `token_key` is configured.
@@ -98,11 +193,12 @@ impl NexusBuilder {
         self
     }
 
-    /// Adds a parameter that the provisioning template gets.
+    /// Adds a parameter that the provisioning template gets: a text, or a [`Parameter`] that is looked up each time a
+    /// claim is made, in a file, in the environment or on the device.
     ///
     /// Without any, the template gets `SerialNumber`: a random text that is made at the first
     /// start and kept in `state_dir`.
-    pub fn aws_iot_template_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn aws_iot_template_parameter(mut self, name: impl Into<String>, value: impl Into<Parameter>) -> Self {
         self.settings.aws_iot.template_parameters.insert(name.into(), value.into());
         self
     }
@@ -160,8 +256,9 @@ impl NexusBuilder {
     }
 
     /// Checks every setting and makes the runtime. Reads the stored identity and the files that
-    /// settings name; writes nothing and opens no port. The claim files are looked at only while
-    /// there is no stored identity: they may be removed from a device that has one.
+    /// settings name; writes nothing and opens no port. The claim files are needed only while there is
+    /// no stored identity: they may be removed from a device that has one, and what is wrong with
+    /// them there goes to the log.
     ///
     /// # Errors
     ///

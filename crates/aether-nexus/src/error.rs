@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use aether_mqtt::CredentialsError;
 use aether_opcua::{ServeError, StartError};
-use aether_provisioning::{ProvisionError, StoreError};
+use aether_provisioning::{ParameterError, ProvisionError, StoreError};
 use aether_sigil::{AlreadyAttached, DuplicateSigil};
 use aether_weave::DuplicateLabel;
 
@@ -62,6 +62,59 @@ pub enum BuildError {
         #[source]
         source: CredentialsError,
     },
+    /// A private key, or a file with one, is open to others.
+    #[error("setting `{setting}`: the file is not as a secret has to be kept")]
+    Secret {
+        /// The setting.
+        setting: &'static str,
+        /// The path, what was found and how to mend it.
+        #[source]
+        source: StoreError,
+    },
+    /// Two settings that exclude each other.
+    #[error("settings `{setting}` and `{other}`: both are given, and each excludes the other; leave one out")]
+    Conflict {
+        /// One of them.
+        setting: &'static str,
+        /// The other one.
+        other: &'static str,
+    },
+    /// The device's own certificate and its key cannot be used together.
+    #[error(
+        "settings `aws_iot.certificate` and `aws_iot.private_key`: {} and {} are not a certificate and its private key",
+        certificate.display(),
+        key.display()
+    )]
+    Identity {
+        /// The path of the certificate.
+        certificate: PathBuf,
+        /// The path of the key.
+        key: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        source: CredentialsError,
+    },
+    /// The signing request was made with another key.
+    #[error(
+        "settings `aws_iot.csr` and `aws_iot.csr_key`: {} was not made with the private key {}; expected a pair",
+        csr.display(),
+        key.display()
+    )]
+    SigningRequest {
+        /// The path of the request.
+        csr: PathBuf,
+        /// The path of the key.
+        key: PathBuf,
+    },
+    /// A parameter of the template has no value.
+    #[error("setting `aws_iot.template_parameters.{name}`")]
+    Parameter {
+        /// The parameter.
+        name: String,
+        /// Where its value was looked for.
+        #[source]
+        source: ParameterError,
+    },
     /// The token is not accepted.
     #[error("setting `token`")]
     Token(#[source] TokenError),
@@ -94,9 +147,19 @@ pub enum RunError {
     Provisioning(#[source] ProvisionError),
     /// There is no stored identity, and no setting to obtain one with.
     #[error(
-        "settings `aws_iot.template_name`, `aws_iot.claim_cert` and `aws_iot.claim_key`: not given, and `state_dir` holds no identity to go without them"
+        "settings `aws_iot.template_name`, `aws_iot.claim_cert` and `aws_iot.claim_key` (or `aws_iot.claim`; or \
+         `aws_iot.certificate` and `aws_iot.private_key`): not given, and `state_dir` holds no identity to go without them"
     )]
     NoIdentity,
+    /// A parameter of the template has no value any more.
+    #[error("setting `aws_iot.template_parameters.{name}`")]
+    Parameter {
+        /// The parameter.
+        name: String,
+        /// Where its value was looked for.
+        #[source]
+        source: ParameterError,
+    },
     /// The stored identity cannot be used.
     #[error("setting `state_dir`: the identity in it cannot be used")]
     Store(#[source] StoreError),
@@ -128,17 +191,30 @@ impl RunError {
     pub const fn is_configuration(&self) -> bool {
         match self {
             Self::OpcUaStart(cause) => cause.is_configuration(),
-            Self::Provisioning(ProvisionError::Store(_) | ProvisionError::Request { .. }) => true,
-            Self::State { .. } | Self::StateInUse { .. } | Self::NoIdentity | Self::Store(_) => true,
-            Self::OpcUa(_) | Self::Provisioning(_) | Self::CloudPanicked | Self::Signals(_) => false,
+            Self::Provisioning(cause) => is_configuration(cause),
+            Self::State { .. }
+            | Self::StateInUse { .. }
+            | Self::NoIdentity
+            | Self::Store(_)
+            | Self::Parameter { .. } => true,
+            Self::OpcUa(_) | Self::CloudPanicked | Self::Signals(_) => false,
         }
     }
 
     /// Whether the cloud has refused this device, so that something has to be changed there before
     /// another start can succeed.
     pub const fn is_refusal(&self) -> bool {
-        // A key that is away may come back.
-        matches!(self, Self::Provisioning(cause) if !matches!(cause, ProvisionError::KeyAway(_)))
-            && !self.is_configuration()
+        matches!(self, Self::Provisioning(cause) if is_refusal(cause))
     }
+}
+
+/// Whether provisioning failed for a reason on this side.
+pub(crate) const fn is_configuration(cause: &ProvisionError) -> bool {
+    matches!(cause, ProvisionError::Store(_) | ProvisionError::Request { .. } | ProvisionError::Key(_))
+}
+
+/// Whether the cloud has refused for good.
+pub(crate) const fn is_refusal(cause: &ProvisionError) -> bool {
+    // A key that is away may come back.
+    !is_configuration(cause) && !matches!(cause, ProvisionError::KeyAway(_))
 }

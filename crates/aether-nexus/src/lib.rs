@@ -24,6 +24,12 @@
 //! outbox, **in memory** in this version: they survive any loss of the connection and not the end
 //! of the process.
 //!
+//! # From outside
+//!
+//! While it runs, other processes of the same user ask and steer it through the socket `control.sock` in its state
+//! directory: [`ControlClient`], which `aether rotate` uses. What is stored of a device is looked at, exported for other
+//! programs and rotated without running it by [`DeviceAtRest`].
+//!
 //! # Example
 //!
 //! ```
@@ -61,11 +67,17 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! - `pkcs11` (off by default): device keys in PKCS#11 tokens, named by a URI in the setting `aws_iot.key`.
 
+mod at_rest;
 mod builder;
 mod check;
 mod cloud;
 pub mod config;
+mod control;
 mod error;
 mod nexus;
 mod settings;
@@ -75,9 +87,15 @@ mod stage;
 mod state;
 mod token;
 
+pub use aether_provisioning::ExportFormat;
+pub use at_rest::{
+    AtRestError, DeviceAtRest, ExportedIdentity, IdentityState, StoredCertificate, StoredIdentities, StoredIdentity,
+    StoredKey,
+};
 pub use builder::NexusBuilder;
 pub use cloud::{IdentityStatus, RotateError};
 pub use config::ConfigError;
+pub use control::{ControlClient, ControlError, Refusal};
 pub use error::{BuildError, RunError};
 pub use nexus::{Nexus, NexusHandle};
 pub use settings::{Environment, ProcessEnvironment};

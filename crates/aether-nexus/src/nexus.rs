@@ -6,7 +6,7 @@ use aether_opcua::{BoundServer, OpcUaServer, RunningServer};
 use aether_outbox::{Limits, MemoryJournal, Outbox};
 use aether_sigil::SigilSet;
 use aether_weave::WeaveSet;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -14,6 +14,7 @@ use crate::{
     builder::NexusBuilder,
     check::Plan,
     cloud::{Cloud, IdentityStatus, RotateError, RotationRequest, StatusBoard, Surroundings},
+    control::ControlServer,
     error::{BuildError, RunError},
     shutdown,
     sink::OutboxSink,
@@ -24,6 +25,9 @@ use crate::{
 /// Longest time for each part of an orderly stop.
 const WEAVES_STOP: Duration = Duration::from_secs(5);
 const OPC_UA_STOP: Duration = Duration::from_secs(2);
+
+/// How many stages somebody who asked for a rotation may be behind.
+const STAGES_TOLD: usize = 32;
 
 /// A runtime that is checked and not yet running.
 #[derive(Debug)]
@@ -148,16 +152,19 @@ impl Nexus {
     /// As for [`run`](Self::run).
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let Self { plan, sigils, weaves, stages, outbox, handle, requests } = self;
-        let NexusHandle { stop, status, .. } = handle;
+        let NexusHandle { stop, status, .. } = handle.clone();
         if !plan.guarded {
             warn!("no `token_key` is configured: whoever can run this program can start it");
         }
         // In this order: a port in use is told before anything is written, and a state directory that
         // cannot be used before anything is served.
         let bound = bind_opc_ua(&plan, sigils).await?;
-        let _lock = plan.cloud.as_ref().filter(|_| plan.owns_state).map(|_| lock(&plan.state_dir)).transpose()?;
+        let lock = plan.cloud.as_ref().filter(|_| plan.owns_state).map(|_| lock(&plan.state_dir)).transpose()?;
+        let (told, _) = broadcast::channel(STAGES_TOLD);
+        let stages = stages.telling(told.clone());
         let opc_ua = start_opc_ua(bound, &stages);
         let weaves = weaves.start();
+        let control_dir = plan.state_dir.clone();
         let mut cloud = match (plan.cloud, outbox) {
             (Some(cloud), Some(outbox)) => {
                 let (state_dir, requests) = (plan.state_dir.clone(), Mutex::new(requests));
@@ -170,6 +177,9 @@ impl Nexus {
                 None
             }
         };
+
+        // Gone before the lock is: whoever holds the lock may replace the socket.
+        let _control = lock.as_ref().and_then(|_| ControlServer::start(&control_dir, handle, told));
 
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
@@ -194,7 +204,7 @@ impl Nexus {
 }
 
 /// Takes the state directory for this process.
-fn lock(state_dir: &Path) -> Result<StateLock, RunError> {
+pub(crate) fn lock(state_dir: &Path) -> Result<StateLock, RunError> {
     let path = state_dir.to_owned();
     StateLock::take(state_dir).map_err(|cause| match cause {
         LockError::InUse => RunError::StateInUse { path },

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use aether_provisioning::Parameter;
+
 /// The settings that code, a file and the environment can give.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
@@ -19,7 +21,7 @@ pub(crate) struct Settings {
 }
 
 /// The `[aws_iot]` table.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AwsIotSettings {
     pub(crate) endpoint: Option<String>,
     pub(crate) port: Option<String>,
@@ -27,19 +29,64 @@ pub(crate) struct AwsIotSettings {
     pub(crate) template_name: Option<String>,
     pub(crate) claim_cert: Option<PathBuf>,
     pub(crate) claim_key: Option<PathBuf>,
-    pub(crate) template_parameters: BTreeMap<String, String>,
+    /// `-` for standard input.
+    pub(crate) claim: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) private_key: Option<PathBuf>,
+    pub(crate) thing_name: Option<String>,
+    pub(crate) activation_timeout: Option<String>,
+    pub(crate) key: Option<KeyText>,
+    pub(crate) csr: Option<PathBuf>,
+    pub(crate) csr_key: Option<PathBuf>,
+    pub(crate) encoding: Option<String>,
+    pub(crate) rotation_template: Option<String>,
+    pub(crate) rotate_at: Option<String>,
+    pub(crate) retry: RetrySettings,
+    pub(crate) template_parameters: BTreeMap<String, Parameter>,
     /// `name=value,name=value` from the environment; takes the place of the map.
     pub(crate) template_parameters_text: Option<String>,
 }
 
+/// The `[aws_iot.retry]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RetrySettings {
+    pub(crate) first: Option<String>,
+    pub(crate) longest: Option<String>,
+    pub(crate) slow_first: Option<String>,
+    pub(crate) slow_longest: Option<String>,
+    pub(crate) refusals: Option<String>,
+}
+
 impl AwsIotSettings {
-    /// Whether anything of the table is set, be it by code, file or environment.
-    pub(crate) const fn names_something(&self) -> bool {
-        self.port.is_some()
-            || self.root_ca.is_some()
-            || self.template_name.is_some()
-            || self.claim_cert.is_some()
-            || self.claim_key.is_some()
+    /// Whether anything of the table but the parameters is set, be it by code, file or environment.
+    pub(crate) fn names_something(&self) -> bool {
+        let others = Self {
+            endpoint: None,
+            template_parameters: BTreeMap::new(),
+            template_parameters_text: None,
+            ..self.clone()
+        };
+        others != Self::default()
+    }
+}
+
+/// Names a kind of key or a place for it. Of a URI no more than its scheme is ever shown: somebody may have written a
+/// PIN into it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct KeyText(pub(crate) String);
+
+impl fmt::Display for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once(':') {
+            Some((scheme, _)) => write!(f, "{scheme}:…"),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
@@ -73,35 +120,54 @@ impl Environment for ProcessEnvironment {
 impl Settings {
     /// Lets the variables that are set win over what is there.
     pub(crate) fn overlay(&mut self, environment: &impl Environment) {
-        let text = |name: &str, setting: &mut Option<String>| {
-            if let Some(value) = environment.variable(name) {
-                *setting = Some(value);
-            }
-        };
-        text("AETHER_OPC_UA_URL", &mut self.opc_ua_url);
-        text("AETHER_DEVICE_ID", &mut self.device_id);
-        text("AETHER_NAMESPACE", &mut self.namespace);
-        text("AETHER_OPC_UA_SECURITY", &mut self.opc_ua_security);
-        text("AETHER_OPC_UA_ANONYMOUS", &mut self.opc_ua_anonymous);
-        text("AETHER_OPC_UA_CLIENT_CERTIFICATES", &mut self.opc_ua_client_certificates);
-        text("AETHER_TOKEN_AUDIENCE", &mut self.token_audience);
-        text("AETHER_AWS_IOT_ENDPOINT", &mut self.aws_iot.endpoint);
-        text("AETHER_AWS_IOT_PORT", &mut self.aws_iot.port);
-        text("AETHER_AWS_IOT_TEMPLATE_NAME", &mut self.aws_iot.template_name);
-        text("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", &mut self.aws_iot.template_parameters_text);
-        let path = |name: &str, setting: &mut Option<PathBuf>| {
-            if let Some(value) = environment.variable(name) {
-                *setting = Some(value.into());
-            }
-        };
-        path("AETHER_STATE_DIR", &mut self.state_dir);
-        path("AETHER_TOKEN_KEY", &mut self.token_key);
-        path("AETHER_AWS_IOT_ROOT_CA", &mut self.aws_iot.root_ca);
-        path("AETHER_AWS_IOT_CLAIM_CERT", &mut self.aws_iot.claim_cert);
-        path("AETHER_AWS_IOT_CLAIM_KEY", &mut self.aws_iot.claim_key);
-        if let Some(token) = environment.variable("AETHER_TOKEN") {
-            self.token = Some(Secret(token));
+        let aws_iot = &mut self.aws_iot;
+        for (name, setting) in [
+            ("AETHER_OPC_UA_URL", &mut self.opc_ua_url),
+            ("AETHER_DEVICE_ID", &mut self.device_id),
+            ("AETHER_NAMESPACE", &mut self.namespace),
+            ("AETHER_OPC_UA_SECURITY", &mut self.opc_ua_security),
+            ("AETHER_OPC_UA_ANONYMOUS", &mut self.opc_ua_anonymous),
+            ("AETHER_OPC_UA_CLIENT_CERTIFICATES", &mut self.opc_ua_client_certificates),
+            ("AETHER_TOKEN_AUDIENCE", &mut self.token_audience),
+            ("AETHER_AWS_IOT_ENDPOINT", &mut aws_iot.endpoint),
+            ("AETHER_AWS_IOT_PORT", &mut aws_iot.port),
+            ("AETHER_AWS_IOT_TEMPLATE_NAME", &mut aws_iot.template_name),
+            ("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", &mut aws_iot.template_parameters_text),
+            ("AETHER_AWS_IOT_THING_NAME", &mut aws_iot.thing_name),
+            ("AETHER_AWS_IOT_ACTIVATION_TIMEOUT", &mut aws_iot.activation_timeout),
+            ("AETHER_AWS_IOT_ENCODING", &mut aws_iot.encoding),
+            ("AETHER_AWS_IOT_ROTATION_TEMPLATE", &mut aws_iot.rotation_template),
+            ("AETHER_AWS_IOT_ROTATE_AT", &mut aws_iot.rotate_at),
+            ("AETHER_AWS_IOT_RETRY_FIRST", &mut aws_iot.retry.first),
+            ("AETHER_AWS_IOT_RETRY_LONGEST", &mut aws_iot.retry.longest),
+            ("AETHER_AWS_IOT_RETRY_SLOW_FIRST", &mut aws_iot.retry.slow_first),
+            ("AETHER_AWS_IOT_RETRY_SLOW_LONGEST", &mut aws_iot.retry.slow_longest),
+            ("AETHER_AWS_IOT_RETRY_REFUSALS", &mut aws_iot.retry.refusals),
+        ] {
+            set(setting, environment.variable(name));
         }
+        for (name, setting) in [
+            ("AETHER_STATE_DIR", &mut self.state_dir),
+            ("AETHER_TOKEN_KEY", &mut self.token_key),
+            ("AETHER_AWS_IOT_ROOT_CA", &mut aws_iot.root_ca),
+            ("AETHER_AWS_IOT_CLAIM_CERT", &mut aws_iot.claim_cert),
+            ("AETHER_AWS_IOT_CLAIM_KEY", &mut aws_iot.claim_key),
+            ("AETHER_AWS_IOT_CLAIM", &mut aws_iot.claim),
+            ("AETHER_AWS_IOT_CERTIFICATE", &mut aws_iot.certificate),
+            ("AETHER_AWS_IOT_PRIVATE_KEY", &mut aws_iot.private_key),
+            ("AETHER_AWS_IOT_CSR", &mut aws_iot.csr),
+            ("AETHER_AWS_IOT_CSR_KEY", &mut aws_iot.csr_key),
+        ] {
+            set(setting, environment.variable(name).map(PathBuf::from));
+        }
+        set(&mut aws_iot.key, environment.variable("AETHER_AWS_IOT_KEY").map(KeyText));
+        set(&mut self.token, environment.variable("AETHER_TOKEN").map(Secret));
+    }
+}
+
+fn set<T>(setting: &mut Option<T>, found: Option<T>) {
+    if found.is_some() {
+        *setting = found;
     }
 }
 
@@ -126,5 +192,44 @@ mod tests {
         assert_eq!(settings.aws_iot.endpoint.as_deref(), Some("localhost"));
         assert_eq!(settings.token.as_ref().map(|t| t.0.as_str()), Some("secret-text"));
         assert!(!format!("{settings:?}").contains("secret-text"), "a token is never printed");
+    }
+
+    /// Every setting set, each to a text of its own.
+    #[derive(Debug)]
+    struct Named;
+
+    impl Environment for Named {
+        fn variable(&self, name: &str) -> Option<String> {
+            Some(format!("of {name}"))
+        }
+    }
+
+    #[test]
+    fn each_setting_has_its_variable() {
+        let mut settings = Settings::default();
+        settings.overlay(&Named);
+        settings.aws_iot.template_parameters.insert("SerialNumber".to_owned(), "7".into());
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("None"), "a setting without a variable: {shown}");
+        for name in ["CLAIM", "CSR_KEY", "KEY", "RETRY_SLOW_LONGEST", "ROTATE_AT", "THING_NAME", "PRIVATE_KEY"] {
+            assert!(shown.contains(&format!("of AETHER_AWS_IOT_{name}")), "{name}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_pin_that_somebody_wrote_into_a_uri_is_not_printed() {
+        let mut settings = Settings::default();
+        settings.overlay(&Fixed(&[("AETHER_AWS_IOT_KEY", "pkcs11:token=plant?pin-value=123456")]));
+        assert_eq!(settings.aws_iot.key.as_ref().map(ToString::to_string).as_deref(), Some("pkcs11:…"));
+        assert!(!format!("{settings:?}").contains("123456"));
+    }
+
+    #[test]
+    fn any_setting_but_a_parameter_asks_for_the_cloud() {
+        let mut settings = AwsIotSettings::default();
+        settings.template_parameters.insert("Line".to_owned(), "7".into());
+        assert!(!settings.names_something());
+        settings.retry.refusals = Some("3".to_owned());
+        assert!(settings.names_something());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio::sync::broadcast;
+
 /// A step on the way to a connected device, in the order in which they happen.
 ///
 /// The plant side ([`OpcUaListening`](Self::OpcUaListening)) and the cloud side go their own pace.
@@ -72,6 +74,15 @@ pub(crate) struct StageSink(Arc<dyn Fn(Stage) + Send + Sync>);
 impl StageSink {
     pub(crate) fn new(sink: impl Fn(Stage) + Send + Sync + 'static) -> Self {
         Self(Arc::new(sink))
+    }
+
+    /// This one, which tells everyone who listens to `told` as well.
+    pub(crate) fn telling(self, told: broadcast::Sender<Stage>) -> Self {
+        Self::new(move |stage| {
+            // Nobody may listen.
+            let _ = told.send(stage.clone());
+            (self.0)(stage);
+        })
     }
 
     pub(crate) fn report(&self, stage: Stage) {

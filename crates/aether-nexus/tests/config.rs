@@ -2,43 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{error::Error, fs, path::PathBuf};
+mod support;
 
-use aether_nexus::{Environment, Nexus};
-use tempfile::TempDir;
+use std::{fs, path::PathBuf};
 
-/// A directory with a configuration file in it.
-fn config(text: &str) -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("aether.toml");
-    fs::write(&file, text).unwrap();
-    (dir, file)
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// Loads and builds `text`, which must fail, and looks for each of `parts` in the error.
-#[track_caller]
-fn refused(text: &str, parts: &[&str]) {
-    let (dir, file) = config(text);
-    let error = match Nexus::from_file(&file) {
-        Err(error) => chain(&error),
-        Ok(builder) => chain(&builder.build().expect_err("this configuration cannot work")),
-    };
-    for part in parts {
-        assert!(error.contains(part), "`{error}` lacks `{part}`");
-    }
-    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left, ["aether.toml"], "nothing was written");
-}
+use aether_nexus::Nexus;
+use support::{built, chain, config, refused, secret};
 
 const SIGIL: &str = "[[sigil]]\nnode_id = 'ns=2;s=A'\ninitial_value = 1.0\n";
 
@@ -122,7 +91,7 @@ fn a_key_of_another_certificate_is_refused_with_both_paths() {
     let (certificate, _) = aether_mqtt::testing::self_signed("claim");
     let (_, other) = aether_mqtt::testing::self_signed("other");
     fs::write(dir.path().join("claim.pem"), certificate).unwrap();
-    fs::write(dir.path().join("other.key"), other).unwrap();
+    secret(dir.path().join("other.key"), other);
     let error = chain(&Nexus::from_file(&file).unwrap().build().unwrap_err());
     for part in ["claim_cert", "claim_key", "claim.pem", "other.key"] {
         assert!(error.contains(part), "`{error}` lacks `{part}`");
@@ -145,19 +114,12 @@ fn a_token_is_asked_for_where_a_key_is_configured_and_its_fault_is_told() {
 
 #[test]
 fn the_environment_fills_what_the_file_leaves_out_and_is_checked_like_it() {
-    struct Variables(Vec<(&'static str, &'static str)>);
-    impl Environment for Variables {
-        fn variable(&self, name: &str) -> Option<String> {
-            self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
-        }
-    }
     let built = |variables: &[_]| {
         let (dir, file) = config("[aws_iot]\ntemplate_name = 'Aether'\nclaim_cert = 'c.pem'\nclaim_key = 'c.key'\n");
         let (certificate, key) = aether_mqtt::testing::self_signed("claim");
         fs::write(dir.path().join("c.pem"), certificate).unwrap();
-        fs::write(dir.path().join("c.key"), key).unwrap();
-        let builder = Nexus::from_file(&file).unwrap().environment_from(&Variables(variables.to_vec()));
-        builder.build().map(drop).map_err(|e| chain(&e))
+        secret(dir.path().join("c.key"), key);
+        built(&file, variables).map(drop)
     };
     let endpoint = ("AETHER_AWS_IOT_ENDPOINT", "localhost");
     built(&[endpoint, ("AETHER_AWS_IOT_TEMPLATE_PARAMETERS", "SerialNumber=1,Line=7")]).unwrap();
@@ -172,8 +134,21 @@ fn the_environment_fills_what_the_file_leaves_out_and_is_checked_like_it() {
 }
 
 #[test]
-fn the_annotated_example_is_read() {
+fn the_annotated_example_is_read_as_it_stands_and_with_every_key() {
     let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/aether.example.toml");
-    let builder = Nexus::from_file(example).unwrap();
+    let builder = Nexus::from_file(&example).unwrap();
     assert!(format!("{builder:?}").contains("P3-00017"), "{builder:?}");
+
+    // Whatever is commented out and looks like a setting.
+    let is_setting = |line: &str| {
+        let key = line.split_once(" = ").map_or("", |(key, _)| key);
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let text = fs::read_to_string(&example).unwrap();
+    let lines = text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line));
+    let (_dir, file) = config(&lines.collect::<Vec<_>>().join("\n"));
+    let builder = Nexus::from_file(&file).unwrap();
+    let settings = format!("{builder:?}");
+    let missing: Vec<_> = settings.match_indices("None").map(|(at, _)| &settings[at.saturating_sub(40)..at]).collect();
+    assert_eq!(missing.len(), 1, "each key is in the example but the text of the environment: {missing:#?}");
 }

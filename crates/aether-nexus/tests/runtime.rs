@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::{
     fs,
     future::pending,
@@ -18,6 +20,7 @@ use aether_nexus::{Nexus, NexusBuilder, NexusHandle, RunError, Stage};
 use aether_sigil::Sigil;
 use aether_weave::{CallbackError, Weave};
 use serde_json::{Value, json};
+use support::secret;
 use tokio::{task::JoinHandle, time::timeout};
 
 const CREATE: &str = "$aws/certificates/create/json";
@@ -51,7 +54,7 @@ fn cloud() -> FakeBroker {
 fn nexus(dir: &Path, broker: &FakeBroker, temperature: &Sigil<f64>) -> NexusBuilder {
     let (certificate, key) = self_signed("claim");
     fs::write(dir.join("claim.pem"), certificate).unwrap();
-    fs::write(dir.join("claim.key"), key).unwrap();
+    secret(dir.join("claim.key"), key);
     let polled = temperature.clone();
     let poller = Weave::builder("poller", Duration::from_millis(20), move || {
         let polled = polled.clone();

@@ -87,6 +87,10 @@
 //! device, such as its serial number or MAC address. [`policy`] writes the AWS IoT policies that the claim certificate
 //! and the device's own need, with nothing beyond.
 //!
+//! # Other programs
+//!
+//! An [`Export`] writes the identity for the AWS IoT Device Client, or as a bridge of Mosquitto.
+//!
 //! # Secrets
 //!
 //! Private keys and ownership tokens appear in no `Debug` output, no error and no log at any level.
@@ -109,8 +113,10 @@
 #[doc(hidden)]
 pub mod __fuzz;
 mod claim;
+mod claim_document;
 mod driver;
 mod error;
+mod export;
 mod facts;
 mod flow;
 mod identity;
@@ -124,8 +130,10 @@ mod time;
 mod wire;
 
 pub use claim::{Claim, KeyPlan};
+pub use claim_document::{ClaimDocument, InvalidClaimDocument};
 pub use driver::{Adoption, OnStage, Provisioned, adopt_until, provision, provision_until, renew_until};
 pub use error::{AnswerProblem, ProvisionError, Step};
+pub use export::{Export, ExportError, ExportFormat, Exported, IdentityFiles, InvalidExportFormat};
 pub use facts::{Fact, FactError, InvalidFact, Parameter, ParameterError};
 pub use flow::{Action, Input, Login, Now, OwnKey, Provisioner, Record, Start};
 pub use identity::{Identity, IssuedCertificate, OwnershipToken};

@@ -109,35 +109,46 @@ pub(crate) fn sandbox_subscriber(sandbox: &Sandbox) -> Program {
 /// A Mosquitto broker of one gateway.
 pub(crate) struct LocalBroker {
     port: String,
-    _program: Program,
+    program: Program,
 }
 
 impl LocalBroker {
     /// Starts it with the article's configuration, and waits until it and its bridge are connected.
     pub(crate) fn bridged(folder: &Path, sandbox: &Sandbox, identity: &Identity) -> Self {
-        let port = free_port().to_string();
-        let included = folder.join("conf.d");
         let filled_in = BRIDGE_CONF
             .replace("{address}", &format!("localhost:{}", sandbox.port()))
             .replace("{ca}", sandbox.ca().to_str().unwrap())
             .replace("{certificate}", identity.certificate.to_str().unwrap())
             .replace("{key}", identity.key.to_str().unwrap());
+        let included = folder.join("conf.d");
         fs::create_dir(&included).unwrap();
         fs::write(included.join("bridge.conf"), filled_in).unwrap();
+        let local = Self::including(folder, &included);
+        // It says so of the bridge after it has subscribed there, and nothing of its own listening before.
+        for topic in ["awsiot_to_localgateway", "both_directions"] {
+            let subscribed = |line: &str| line.contains("sending SUBSCRIBE") && line.contains(topic);
+            local.program.wait_for_line("the bridge's subscription", SOON, subscribed);
+        }
+        local.program.wait_until("its subscriptions' acknowledgements", SOON, || {
+            let answers = local.program.printed().matches("Received SUBACK from local.bridgeawsiot").count();
+            (answers >= 2).then_some(())
+        });
+        local
+    }
+
+    /// Starts it with every `*.conf` of the folder `included`.
+    pub(crate) fn including(folder: &Path, included: &Path) -> Self {
+        let port = free_port().to_string();
         let conf = folder.join("mosquitto.conf");
         let text = MOSQUITTO_CONF.replace("{port}", &port).replace("{conf.d}", included.to_str().unwrap());
         fs::write(&conf, text).unwrap();
         let program = Program::start(foreign::program("mosquitto").arg("-c").arg(&conf));
-        // It says so of the bridge after it has subscribed there, and nothing of its own listening before.
-        for topic in ["awsiot_to_localgateway", "both_directions"] {
-            let subscribed = |line: &str| line.contains("sending SUBSCRIBE") && line.contains(topic);
-            program.wait_for_line("the bridge's subscription", SOON, subscribed);
-        }
-        program.wait_until("its subscriptions' acknowledgements", SOON, || {
-            let answers = program.printed().matches("Received SUBACK from local.bridgeawsiot").count();
-            (answers >= 2).then_some(())
-        });
-        Self { port, _program: program }
+        Self { port, program }
+    }
+
+    /// The broker itself.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
     }
 
     /// Where it listens.
@@ -146,7 +157,7 @@ impl LocalBroker {
     }
 
     /// The article's way to publish at the local broker.
-    fn publish(&self, topic: &str, message: &str) {
+    pub(crate) fn publish(&self, topic: &str, message: &str) {
         let mut publisher = self.client("mosquitto_pub");
         publisher.args(["-d", "-t", topic, "-i", "clientid1", "-m", message]);
         let mut publisher = Program::start(&mut publisher);

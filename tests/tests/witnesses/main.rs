@@ -10,6 +10,7 @@
 //!            Mosquitto's clients and paho-mqtt: persistent sessions, take-over, shared subscriptions, retained
 //!            messages, last wills, lifecycle events
 //!  bridge    a Mosquitto broker that bridges to the sandbox
+//!  exported  a Mosquitto broker that bridges to the sandbox as a device's Thing, with what `aether` exported
 //!  control_plane, seed_commands
 //!            boto3 and the aws command line at the control plane of the sandbox
 //!  guide     the commands of the sandbox's guide, run as they are printed
@@ -30,6 +31,7 @@ mod bridge;
 mod cbor;
 mod control_plane;
 mod device;
+mod exported;
 mod gateway;
 mod guide;
 mod just_in_time;

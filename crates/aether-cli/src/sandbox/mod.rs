@@ -9,7 +9,7 @@ mod client;
 mod config;
 mod options;
 mod show;
-mod table;
+pub(crate) mod table;
 mod up;
 mod watch;
 

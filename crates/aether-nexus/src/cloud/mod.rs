@@ -1,5 +1,6 @@
 //! The cloud side: find or obtain an identity, carry events under it, and replace it in time.
 
+mod at_rest;
 mod carry;
 mod obtain;
 mod rotation;
@@ -17,6 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub(crate) use self::at_rest::rotate_at_rest;
 use self::carry::Carried;
 pub(crate) use self::rotation::RotationRequest;
 pub(crate) use self::status::StatusBoard;

@@ -1,17 +1,17 @@
 //! The roads to an identity.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{error::Error, time::SystemTime};
 
 use aether_provisioning::{
     Adoption, Claim, ProvisionError, Provisioned, Stage as ProvisioningStage, adopt_until, provision_until,
 };
+use tracing::error;
 
 use super::Worker;
 use crate::{
     check::{ClaimPlan, CloudPlan, Road},
     error::RunError,
     stage::{Stage, StageSink},
-    state::serial_number,
 };
 
 impl Worker {
@@ -26,11 +26,21 @@ impl Worker {
                 let claim = self.claim(plan)?;
                 provision_until(connector, &claim, store, &on_stage, self.stop.cancelled()).await
             }
-            Road::Own { identity, activation } => {
+            Road::Own { identity, activation, active } => {
                 let adoption = Adoption::new(endpoint.clone(), roots.clone()).retry(retry.clone());
                 let adoption = adoption.activation(*activation);
                 let stop = self.stop.cancelled();
-                adopt_until(connector, &adoption, identity.clone(), store, &on_stage, stop).await
+                let adopted = adopt_until(connector, &adoption, identity.clone(), store, &on_stage, stop).await;
+                match (adopted, active) {
+                    (Err(cause), Some(active)) => {
+                        error!(
+                            error = &cause as &dyn Error,
+                            "the identity given by hand does not work; the present one stays"
+                        );
+                        Ok(Some(Provisioned::active(active.clone())))
+                    }
+                    (adopted, _) => adopted,
+                }
             }
         };
         obtained.map_err(RunError::Provisioning)
@@ -48,12 +58,7 @@ impl Worker {
     }
 
     pub(super) fn claim(&self, plan: &ClaimPlan) -> Result<Claim, RunError> {
-        let mut parameters = plan.parameters.clone();
-        if parameters.is_empty() {
-            let serial = serial_number(self.state_dir())
-                .map_err(|source| RunError::State { path: self.state_dir().to_owned(), source })?;
-            parameters = BTreeMap::from([("SerialNumber".to_owned(), serial)]);
-        }
+        let parameters = plan.parameters.resolve(self.state_dir())?;
         let CloudPlan { endpoint, roots, retry, .. } = &self.plan;
         let mut claim = Claim::new(endpoint.clone(), roots.clone(), plan.credentials.clone(), plan.template.clone())
             .parameters(parameters)

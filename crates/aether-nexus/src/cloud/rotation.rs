@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::{IdentityStatus, Worker, obtain::on_stage};
 use crate::{
     check::{CloudPlan, Road, RotationPlan},
-    error::RunError,
+    error::{RunError, is_configuration, is_refusal},
 };
 
 /// How long events may wait while the next identity is obtained; then they flow again under the old one.
@@ -46,6 +46,27 @@ pub enum RotateError {
     /// The settings no longer lead to a claim.
     #[error("no new identity")]
     Settings(#[source] Box<RunError>),
+}
+
+impl RotateError {
+    /// Whether a setting has to be changed before another try can succeed.
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::NoRoad => true,
+            Self::Provisioning(cause) => is_configuration(cause),
+            Self::Settings(cause) => cause.is_configuration(),
+            Self::NoCloud | Self::TooLong(_) => false,
+        }
+    }
+
+    /// Whether the cloud has refused for good, so that something has to be changed there before another try can
+    /// succeed.
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Provisioning(cause) => is_refusal(cause),
+            Self::NoCloud | Self::NoRoad | Self::TooLong(_) | Self::Settings(_) => false,
+        }
+    }
 }
 
 impl Worker {
@@ -110,7 +131,7 @@ impl Worker {
         next
     }
 
-    async fn renew(&self, current: &Identity) -> Result<Option<Provisioned>, RotateError> {
+    pub(super) async fn renew(&self, current: &Identity) -> Result<Option<Provisioned>, RotateError> {
         let claim = self.rotation_claim(current)?;
         let CloudPlan { connector, store, .. } = &self.plan;
         let on_stage = on_stage(&self.surroundings.stages);
@@ -133,7 +154,9 @@ impl Worker {
         match (&rotation.template, &rotation.claim) {
             (Some(template), by_claim) if !(expired && by_claim.is_some()) => {
                 let own = Claim::by_device(endpoint.clone(), roots.clone(), current, template.clone());
-                let own = own.parameters(rotation.parameters.clone()).retry(retry.clone());
+                let parameters = rotation.parameters.resolve(self.state_dir());
+                let parameters = parameters.map_err(|cause| RotateError::Settings(Box::new(cause)))?;
+                let own = own.parameters(parameters).retry(retry.clone());
                 Ok(own.encoding(rotation.encoding).keys(rotation.keys.clone()))
             }
             (_, Some(plan)) => self.claim(plan).map_err(|cause| RotateError::Settings(Box::new(cause))),

@@ -44,8 +44,31 @@ pub(super) struct AwsIotTable {
     pub(super) template_name: Option<String>,
     pub(super) claim_cert: Option<PathBuf>,
     pub(super) claim_key: Option<PathBuf>,
+    pub(super) claim: Option<PathBuf>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) private_key: Option<PathBuf>,
+    pub(super) thing_name: Option<At<String>>,
+    pub(super) activation_timeout: Option<At<String>>,
+    pub(super) key: Option<At<String>>,
+    pub(super) csr: Option<PathBuf>,
+    pub(super) csr_key: Option<PathBuf>,
+    pub(super) encoding: Option<At<String>>,
+    pub(super) rotation_template: Option<At<String>>,
+    pub(super) rotate_at: Option<At<Value>>,
     #[serde(default)]
-    pub(super) template_parameters: BTreeMap<String, String>,
+    pub(super) retry: RetryTable,
+    #[serde(default)]
+    pub(super) template_parameters: BTreeMap<String, At<Value>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetryTable {
+    pub(super) first: Option<At<String>>,
+    pub(super) longest: Option<At<String>>,
+    pub(super) slow_first: Option<At<String>>,
+    pub(super) slow_longest: Option<At<String>>,
+    pub(super) refusals: Option<At<Value>>,
 }
 
 #[derive(Deserialize)]

@@ -69,7 +69,7 @@ impl Nexus {
     }
 }
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     file: &'a Path,
     text: &'a str,
 }
@@ -90,14 +90,8 @@ impl Loader<'_> {
         settings.token = file.token.map(Secret);
         settings.token_key = file.token_key.map(|path| self.path(path));
         settings.token_audience = file.token_audience;
-        if let Some(aws_iot) = file.aws_iot {
-            settings.aws_iot.endpoint = aws_iot.endpoint;
-            settings.aws_iot.port = aws_iot.port.map(|port| self.port(&port)).transpose()?;
-            settings.aws_iot.root_ca = aws_iot.root_ca.map(|path| self.path(path));
-            settings.aws_iot.template_name = aws_iot.template_name;
-            settings.aws_iot.claim_cert = aws_iot.claim_cert.map(|path| self.path(path));
-            settings.aws_iot.claim_key = aws_iot.claim_key.map(|path| self.path(path));
-            settings.aws_iot.template_parameters = aws_iot.template_parameters;
+        if let Some(table) = file.aws_iot {
+            settings.aws_iot = self.aws_iot(table)?;
         }
         let sigils = file.sigil.iter().enumerate().map(|(n, table)| self.sigil(n, table));
         builder.sigils = sigils.collect::<Result<_, _>>()?;
@@ -106,12 +100,6 @@ impl Loader<'_> {
         builder.weaves = weaves.collect::<Result<_, _>>()?;
         self.unique_labels(&file.weave)?;
         Ok(builder)
-    }
-
-    fn port(&self, port: &At<toml::Value>) -> Result<String, ConfigError> {
-        let number = port.as_ref().as_integer().filter(|number| (1..=65535).contains(number));
-        let wrong = || self.value(port, "aws_iot.port", WrongPort { found: port.as_ref().to_string() });
-        number.map(|number| number.to_string()).ok_or_else(wrong)
     }
 
     fn unique_labels(&self, tables: &[WeaveTable]) -> Result<(), ConfigError> {
@@ -200,7 +188,7 @@ impl Loader<'_> {
         })
     }
 
-    fn value<T>(&self, at: &At<T>, key: &str, source: impl Error + Send + Sync + 'static) -> ConfigError {
+    pub(super) fn value<T>(&self, at: &At<T>, key: &str, source: impl Error + Send + Sync + 'static) -> ConfigError {
         self.at(at.span().start, key, source)
     }
 
@@ -227,19 +215,12 @@ impl Loader<'_> {
         1 + self.text.bytes().take(offset).filter(|b| *b == b'\n').count()
     }
 
-    fn path(&self, path: PathBuf) -> PathBuf {
+    pub(super) fn path(&self, path: PathBuf) -> PathBuf {
         match self.file.parent() {
             Some(directory) => directory.join(path),
             None => path,
         }
     }
-}
-
-/// A value that is not a port.
-#[derive(Debug, thiserror::Error)]
-#[error("found `{found}`, expected a port from 1 to 65535")]
-struct WrongPort {
-    found: String,
 }
 
 /// A label that stands in the file twice.

@@ -2,6 +2,7 @@
 //!
 //! `docs/aether.example.toml` is the annotated example. Paths are relative to the file.
 
+mod aws_iot;
 mod duration;
 mod file;
 mod load;

@@ -31,6 +31,24 @@ pub enum Parameter {
     Fact(Fact),
 }
 
+impl From<&str> for Parameter {
+    fn from(text: &str) -> Self {
+        Self::Literal(text.to_owned())
+    }
+}
+
+impl From<String> for Parameter {
+    fn from(text: String) -> Self {
+        Self::Literal(text)
+    }
+}
+
+impl From<Fact> for Parameter {
+    fn from(fact: Fact) -> Self {
+        Self::Fact(fact)
+    }
+}
+
 /// Why a template parameter has no value.
 ///
 /// The text found is never part of it: whoever names the wrong file must not find its content in a log.

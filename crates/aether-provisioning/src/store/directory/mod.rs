@@ -23,7 +23,7 @@ use self::layout::Layout;
 use self::lock::Lock;
 use super::disk::{Disk, RealDisk};
 use super::{Contents, IdentityStore, StoreError};
-use crate::{Identity, IssuedCertificate, KeySource};
+use crate::{CertificateId, Identity, IdentityFiles, IssuedCertificate, KeySource};
 
 /// Keeps the identity in files of one directory.
 ///
@@ -109,6 +109,20 @@ impl DirectoryStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.layout.root()
+    }
+
+    /// Where the certificate and key of an identity of this store are. There is no such key file where the key stays in
+    /// a token.
+    #[must_use]
+    pub fn files_of(&self, id: &CertificateId) -> IdentityFiles {
+        let home = self.layout.home(id);
+        IdentityFiles::new(home.join(layout::CERTIFICATE), home.join(layout::KEY.pem))
+    }
+
+    /// Where a key of the device's own is, before there is a certificate to it.
+    #[must_use]
+    pub fn staged_key_file(&self) -> PathBuf {
+        self.layout.file(layout::STAGED.pem)
     }
 
     fn files(&self) -> Files<'_> {
