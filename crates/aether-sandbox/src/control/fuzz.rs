@@ -205,6 +205,7 @@ fn in_json(text: &str) -> String {
 fn plane(scratch: Scratch) -> (Arc<Broker>, Arc<Control>) {
     let clock = Clock::default();
     let wanted = Wanted {
+        certificate_life: None,
         dir: scratch.dir().to_owned(),
         template_name: None,
         region: None,
