@@ -333,7 +333,8 @@ impl Gateway {
     }
 
     /// The settings in TOML.
-    fn settings(&self) -> String {
+    #[must_use]
+    pub fn settings(&self) -> String {
         let mut text = String::new();
         let (url, port, serial, more) = (self.opc_ua_url(), self.cloud_port, &self.serial, &self.more);
         let [root_ca, cert, key] = [&self.root_ca, &self.claim.certificate, &self.claim.key].map(|path| path.display());

@@ -18,7 +18,11 @@ fn parse(line: &str) -> PolicyCommand {
     let words = ["aether", "policy"].into_iter().chain(line.split_whitespace());
     match Args::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).command {
         Command::Policy { command } => command,
-        Command::Demo(_) | Command::Run(_) | Command::Sandbox { .. } => panic!("{line} is another command"),
+        Command::Demo(_)
+        | Command::Run(_)
+        | Command::Rotate(_)
+        | Command::Identity { .. }
+        | Command::Sandbox { .. } => panic!("{line} is another command"),
     }
 }
 

@@ -37,5 +37,5 @@ impl ControlServer {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The socket as whoever connects to it finds it.
 
+#![cfg(unix)]
+
 use std::{
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::Path,

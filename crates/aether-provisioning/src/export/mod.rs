@@ -89,7 +89,8 @@ impl<'a> Export<'a> {
         Self { identity, endpoint, root_ca: None }
     }
 
-    /// The file with the roots that vouch for the endpoint. Default: none, and the program uses those of its system.
+    /// The file with the roots that vouch for the endpoint. Default: none; a bridge then takes the public ones
+    /// in `/etc/ssl/certs`.
     #[must_use]
     pub fn root_ca(mut self, root_ca: &'a Path) -> Self {
         self.root_ca = Some(root_ca);

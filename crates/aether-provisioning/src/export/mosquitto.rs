@@ -7,15 +7,18 @@ use super::{Export, ExportError, IdentityFiles, plain};
 /// TLS on this port is MQTT by its ALPN name (AWS IoT Core Developer Guide, "Device communication protocols").
 const SHARED_PORT: u16 = 443;
 
+/// Where Debian and most others keep the public roots, in the form a `capath` has to have.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs";
+
 pub(super) fn render(export: &Export<'_>, files: &IdentityFiles) -> Result<String, ExportError> {
     let (identity, endpoint) = (export.identity, export.endpoint);
     let (thing, certificate_id) = (identity.thing_name(), identity.certificate_id());
     let expires = crate::time::rfc3339(identity.credentials().not_after());
     let (certificate, key) = (plain(&files.certificate)?, plain(&files.private_key)?);
-    // Mosquitto has no roots of its own: without a file, those of its system.
+    // Mosquitto has no roots of its own.
     let roots = match export.root_ca {
         Some(path) => format!("bridge_cafile {}", plain(path)?),
-        None => "bridge_tls_use_os_certs true".to_owned(),
+        None => format!("bridge_capath {SYSTEM_ROOTS}"),
     };
     let alpn = if endpoint.port() == SHARED_PORT { "bridge_alpn x-amzn-mqtt-ca\n" } else { "" };
     Ok(format!(

@@ -63,7 +63,7 @@ fn a_bridge_connects_as_the_thing_and_publishes_to_its_topic_alone() {
 fn without_a_root_file_the_system_vouches_and_port_443_is_told_by_alpn() {
     let (identity, endpoint) = (identity(), endpoint(443));
     let text = Export::new(&identity, &endpoint).render(ExportFormat::Mosquitto, &files()).unwrap();
-    assert!(text.contains("\nbridge_tls_use_os_certs true\n"), "{text}");
+    assert!(text.contains("\nbridge_capath /etc/ssl/certs\n"), "{text}");
     assert!(text.contains("\nbridge_alpn x-amzn-mqtt-ca\n"), "{text}");
     assert!(!text.contains("bridge_cafile"), "{text}");
 }
