@@ -240,7 +240,7 @@ mod tests {
         refused("/keyPair", Some(json!("secret-text")), &["keyPair", "an object"]);
         refused("/keyPair/PrivateKey", Some(json!("secret-text")), &["keyPair.PrivateKey", "private key"]);
         let (_, other) = testing::self_signed("other");
-        refused("/keyPair/PrivateKey", Some(json!(other)), &["does not belong", "CN=claim"]);
+        refused("/keyPair/PrivateKey", Some(json!(other)), &["Mismatch", "claim"]);
         for time in [json!("secret-text"), json!(-1), json!(1e300), json!("2026-11-22")] {
             refused("/expiration", Some(time), &["expiration", "seconds since 1970"]);
         }

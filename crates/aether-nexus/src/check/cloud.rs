@@ -191,11 +191,11 @@ fn tolerated<T>(outcome: Result<T, BuildError>) -> Option<T> {
         Ok(value) => return Some(value),
         Err(cause) => cause,
     };
-    match &cause {
-        BuildError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            debug!(error = &cause as &dyn Error, "not needed while there is an identity");
-        }
-        _ => warn!(error = &cause as &dyn Error, "not needed while there is an identity, but to be mended"),
+    let is_gone = matches!(&cause, BuildError::File { source, .. } if source.kind() == io::ErrorKind::NotFound);
+    if is_gone {
+        debug!(error = &cause as &dyn Error, "not needed while there is an identity");
+    } else {
+        warn!(error = &cause as &dyn Error, "not needed while there is an identity, but to be mended");
     }
     None
 }

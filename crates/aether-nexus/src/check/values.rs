@@ -50,7 +50,7 @@ pub(crate) fn rotate_at(text: &str) -> Result<Option<f64>, Expected> {
 pub(crate) fn duration_text(time: Duration) -> String {
     if time.subsec_nanos() == 0 {
         format!("{}s", time.as_secs())
-    } else if time.subsec_nanos() % 1_000_000 == 0 {
+    } else if time.subsec_nanos().is_multiple_of(1_000_000) {
         format!("{}ms", time.as_millis())
     } else {
         format!("{}us", time.as_micros())

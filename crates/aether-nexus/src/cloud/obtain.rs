@@ -37,6 +37,10 @@ impl Worker {
                             error = &cause as &dyn Error,
                             "the identity given by hand does not work; the present one stays"
                         );
+                        // It would be taken for the next identity at a rotation.
+                        if let Err(cause) = self.store_call(|store| store.discard_staged()).await {
+                            error!(error = &cause as &dyn Error, "could not discard it");
+                        }
                         Ok(Some(Provisioned::active(active.clone())))
                     }
                     (adopted, _) => adopted,

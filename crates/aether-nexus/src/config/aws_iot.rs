@@ -117,11 +117,9 @@ impl Loader<'_> {
         read: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Option<String>, ConfigError> {
         let Some(at) = at else { return Ok(None) };
-        let text = match at.as_ref() {
-            // A number in quotes is none; a word needs them.
-            Value::String(word) if word.parse::<f64>().is_err() => word.clone(),
-            other => other.to_string(),
-        };
+        // A number in quotes is none; a word needs them.
+        let word = at.as_ref().as_str().filter(|word| word.parse::<f64>().is_err());
+        let text = word.map_or_else(|| at.as_ref().to_string(), str::to_owned);
         match read(&text) {
             Ok(_) => Ok(Some(text)),
             Err(cause) => Err(self.value(&at, key, Wrong::new(text, cause))),

@@ -15,7 +15,7 @@ use aether_nexus::{Environment, Nexus};
 use tempfile::TempDir;
 
 /// A directory with a configuration file in it.
-pub fn config(text: &str) -> (TempDir, PathBuf) {
+pub(crate) fn config(text: &str) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("aether.toml");
     fs::write(&file, text).unwrap();
@@ -23,13 +23,13 @@ pub fn config(text: &str) -> (TempDir, PathBuf) {
 }
 
 /// Writes a file that only its owner may read.
-pub fn secret(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+pub(crate) fn secret(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
     file.write_all(text.as_ref()).unwrap();
 }
 
-pub fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -40,14 +40,14 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// Loads and builds `file`; the error with its causes.
-pub fn built(file: &Path, variables: &[(&str, &str)]) -> Result<Nexus, String> {
+pub(crate) fn built(file: &Path, variables: &[(&str, &str)]) -> Result<Nexus, String> {
     let builder = Nexus::from_file(file).map_err(|error| chain(&error))?;
     builder.environment_from(&Variables(variables)).build().map_err(|error| chain(&error))
 }
 
 /// Loads and builds `text`, which must fail, and looks for each of `parts` in the error.
 #[track_caller]
-pub fn refused(text: &str, parts: &[&str]) {
+pub(crate) fn refused(text: &str, parts: &[&str]) {
     let (dir, file) = config(text);
     let error = built(&file, &[]).expect_err("this configuration cannot work");
     for part in parts {
@@ -58,7 +58,7 @@ pub fn refused(text: &str, parts: &[&str]) {
 }
 
 /// An environment with these variables.
-pub struct Variables<'a>(pub &'a [(&'a str, &'a str)]);
+pub(crate) struct Variables<'a>(pub(crate) &'a [(&'a str, &'a str)]);
 
 impl Environment for Variables<'_> {
     fn variable(&self, name: &str) -> Option<String> {
