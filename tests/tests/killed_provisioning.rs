@@ -266,9 +266,8 @@ fn killed_at_every_step_a_device_ends_with_a_working_identity() {
 
 #[test]
 fn killed_at_any_instant_a_device_ends_with_a_working_identity() {
-    let seed = setting("AETHER_KILL_SEED").unwrap_or_else(|| {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos().into()
-    });
+    let seed = setting("AETHER_KILL_SEED")
+        .unwrap_or_else(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos().into());
     let kills = setting("AETHER_KILLS").unwrap_or(20);
     tell(&format!("AETHER_KILLS={kills} AETHER_KILL_SEED={seed}"));
     let (mut world, mut random) = (World::new(), Random(seed));

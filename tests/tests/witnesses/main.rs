@@ -16,6 +16,7 @@
 //!  guide     the commands of the sandbox's guide, run as they are printed
 //!  seed_documents
 //!            the policies and templates of the seed documents, and a device that lives with them
+//!  token     SoftHSM: a device whose key never leaves its PKCS#11 token
 //!  web_page  Chromium at the web page of the sandbox
 //! ```
 //!
@@ -39,4 +40,5 @@ mod messages;
 mod seed_commands;
 mod seed_documents;
 mod sessions;
+mod token;
 mod web_page;
