@@ -29,7 +29,7 @@ impl DeviceAtRest {
     /// # Errors
     ///
     /// [`AtRestError`]: there is no identity or no endpoint, the store cannot be read, or
-    /// [`ExportError`](aether_provisioning::ExportError), as where the key stays in a token.
+    /// [`ExportError`], as where the key stays in a token.
     pub fn export(&self, format: ExportFormat) -> Result<String, AtRestError> {
         self.exporting(|export, files| export.render(format, files))
     }
