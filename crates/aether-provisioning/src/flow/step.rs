@@ -267,7 +267,11 @@ impl Provisioner {
         }
         if let State::SubscribingRegister { missing } = state {
             let missing = others(missing);
-            return Ok(if missing.is_empty() { self.ask_register(now) } else { State::SubscribingRegister { missing } });
+            return Ok(if missing.is_empty() {
+                self.ask_register(now)
+            } else {
+                State::SubscribingRegister { missing }
+            });
         }
         Ok(state)
     }
