@@ -172,14 +172,15 @@ impl World {
     /// An event on the Thing's topic: the identity works.
     fn wait_for_event(&mut self, program: &Program, thing: &str) {
         let (runtime, observer) = (&self.runtime, &mut self.observer);
-        let arrived = runtime.block_on(tokio::time::timeout(SOON, async {
+        let event = async {
             while let Some(message) = observer.next().await {
                 if message.topic == thing {
                     return true;
                 }
             }
             false
-        }));
+        };
+        let arrived = runtime.block_on(async { tokio::time::timeout(SOON, event).await });
         assert!(arrived.is_ok_and(|found| found), "no event of {thing}; it printed:\n{}", program.printed());
     }
 

@@ -88,8 +88,7 @@ pub struct IssuedCertificate {
 }
 
 impl IssuedCertificate {
-    /// An issued certificate of its parts. `issued_at` is when its answer arrived here, from which the token's hour
-    /// counts.
+    /// An issued certificate of its parts. `issued_at` is when it was asked for: the token's hour begins after it.
     #[must_use]
     pub fn new(
         certificate_id: CertificateId,
@@ -118,7 +117,7 @@ impl IssuedCertificate {
         &self.token
     }
 
-    /// When the answer arrived here.
+    /// When it was asked for.
     #[must_use]
     pub fn issued_at(&self) -> SystemTime {
         self.issued_at

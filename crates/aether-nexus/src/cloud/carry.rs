@@ -49,7 +49,7 @@ impl Worker {
                     Some(previous) => break Carried::RolledBack(previous),
                     None => unconfirmed = false,
                 },
-                reply = self.rotation_due(identity) => break Carried::Rotating(reply),
+                reply = self.rotation_due(identity, !unconfirmed) => break Carried::Rotating(reply),
             }
         };
         // Before another connection takes the client id; what is not sent by then waits in the outbox.

@@ -71,7 +71,9 @@ impl RotateError {
 
 impl Worker {
     /// Resolves when the identity is to be replaced: by its age, or because somebody asks.
-    pub(super) async fn rotation_due(&self, identity: &Identity) -> Reply {
+    ///
+    /// Who asks has to wait until the identity is confirmed: the one before it is the one known to work.
+    pub(super) async fn rotation_due(&self, identity: &Identity, confirmed: bool) -> Reply {
         let rotation = self.plan.rotation.clone();
         let possible = self.can_rotate();
         loop {
@@ -89,7 +91,7 @@ impl Worker {
             }
             tokio::select! {
                 () = sleep(wait.min(LOOK)) => {}
-                request = self.requested() => return Some(request),
+                request = self.requested(), if confirmed => return Some(request),
             }
         }
     }

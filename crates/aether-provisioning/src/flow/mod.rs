@@ -67,6 +67,8 @@ pub struct Provisioner {
     issued: Option<Issued>,
     own_key: Option<OwnKey>,
     connected: bool,
+    /// When the last request was made.
+    asked: Option<Instant>,
     state: State,
     actions: VecDeque<Action>,
     deadline: Option<Instant>,
@@ -147,6 +149,7 @@ impl Provisioner {
             issued: None,
             own_key: None,
             connected: false,
+            asked: None,
             state: State::Failed,
             actions: VecDeque::new(),
             deadline: None,

@@ -267,11 +267,10 @@ impl Provisioner {
         }
         if let State::SubscribingRegister { missing } = state {
             let missing = others(missing);
-            return Ok(if missing.is_empty() {
-                self.ask_register(now)
-            } else {
-                State::SubscribingRegister { missing }
-            });
+            if missing.is_empty() {
+                return self.ask_register(now);
+            }
+            return Ok(State::SubscribingRegister { missing });
         }
         Ok(state)
     }
@@ -300,13 +299,16 @@ impl Provisioner {
                 match request.encoding.read_created(&message.payload, own_key) {
                     Err(source) => self.interrupt(now, ProvisionError::Answer { step, source }),
                     Ok(created) => {
+                        // Its hour may have begun as early as that: the answer may have been long on its way.
+                        let since = self.asked.unwrap_or(now.instant);
+                        let issued_at = now.wall.checked_sub(now.instant.saturating_duration_since(since));
                         let certificate = IssuedCertificate::new(
                             created.certificate_id,
                             created.credentials,
                             created.token,
-                            now.wall,
+                            issued_at.unwrap_or(now.wall),
                         );
-                        self.issued = Some(Issued { certificate, since: now.instant, doubtful: false });
+                        self.issued = Some(Issued { certificate, since, doubtful: false });
                         self.store_issued(now)
                     }
                 }
@@ -323,11 +325,12 @@ impl Provisioner {
         Ok(State::StoringIssued)
     }
 
-    fn ask_register(&mut self, now: Now) -> State {
-        let (Some(request), Some(issued)) = (&self.request, &self.issued) else { return State::Failed };
+    fn ask_register(&mut self, now: Now) -> Next {
+        self.forget_old_token(now);
+        let (Some(request), Some(issued)) = (&self.request, &self.issued) else { return self.attempt(now) };
         let payload = request.encoding.register_request(issued.certificate.token(), &request.parameters);
         self.ask(now, request.register.request.clone(), payload);
-        State::Registering
+        Ok(State::Registering)
     }
 
     fn registered(&mut self, now: Now, message: &Message) -> Next {
@@ -469,6 +472,7 @@ impl Provisioner {
 
     fn ask(&mut self, now: Now, topic: Topic, payload: Vec<u8>) {
         self.actions.push_back(Action::Publish { topic, payload });
+        self.asked = Some(now.instant);
         self.set_answer_deadline(now);
     }
 

@@ -156,11 +156,10 @@ impl Ledger {
 
     /// Whether a run may end with this error, given what went wrong.
     pub(crate) fn final_error(&mut self, error: &ProvisionError) {
-        match error {
-            ProvisionError::Rejected { status_code: 400, .. } if self.denied > 0 => self.denied -= 1,
-            ProvisionError::GaveUp { .. } if self.bounded >= self.refusals => {}
-            other => panic!("a final error where everything could have been tried again: {other:?}"),
-        }
+        let denied = matches!(error, ProvisionError::Rejected { status_code: 400, .. }) && self.denied > 0;
+        let gave_up = matches!(error, ProvisionError::GaveUp { .. }) && self.bounded >= self.refusals;
+        assert!(denied || gave_up, "a final error where everything could have been tried again: {error:?}");
+        self.denied -= usize::from(denied);
     }
 
     /// After the end of a run.

@@ -370,7 +370,7 @@ impl<'a> World<'a> {
         while let Some(action) = process.machine.poll() {
             match self.perform(process, action) {
                 Turn::On => {}
-                other => return Ok(other),
+                end @ (Turn::Killed | Turn::Done(_)) => return Ok(end),
             }
         }
         Ok(Turn::On)
