@@ -1,6 +1,9 @@
 //! The provisioning flow as a state machine that performs no I/O.
 
+mod ask;
+mod attempt;
 mod io;
+mod keep;
 mod state;
 mod step;
 
