@@ -50,6 +50,20 @@ pub fn example(name: &str) -> Command {
     })
 }
 
+/// An example of `aether-provisioning`, found as those of `aether-nexus` are.
+///
+/// # Panics
+///
+/// When it cannot be built.
+#[must_use]
+#[track_caller]
+pub fn provisioning_example(name: &str) -> Command {
+    Command::new(match std::env::var_os("AETHER_EXAMPLES") {
+        Some(folder) => Path::new(&folder).join(name),
+        None => build(["--package", "aether-provisioning", "--example", name]),
+    })
+}
+
 /// Builds a program below the target directory that this test was built into; gives its path.
 #[track_caller]
 fn build(what: [&str; 4]) -> PathBuf {

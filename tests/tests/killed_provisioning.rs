@@ -29,6 +29,13 @@ const SOON: Duration = Duration::from_secs(60);
 /// Longer than any test waits: a step that is held goes on only when the kill has come.
 const HELD_MS: u64 = 600_000;
 
+/// The answer with a certificate, in any mode.
+const CREATE: &str = "create";
+
+/// The claim policy of the specification allows JSON, and keys made by AWS, alone.
+const ANY_MODE: &str = r#"{ "Version": "2012-10-17",
+    "Statement": [{ "Effect": "Allow", "Action": "iot:*", "Resource": "*" }] }"#;
+
 /// When a kill comes.
 #[derive(Clone, Debug)]
 enum Kill {
@@ -46,6 +53,19 @@ enum Client {
     Device,
 }
 
+/// Who makes the key, and how requests are written.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    key: &'static str,
+    encoding: &'static str,
+}
+
+const MODES: [Mode; 3] = [
+    Mode { key: "aws", encoding: "json" },
+    Mode { key: "ec-p256", encoding: "cbor" },
+    Mode { key: "ec-p256", encoding: "json" },
+];
+
 /// Every place where something is kept or something is under way, in the order of the flow.
 const POINTS: [Kill; 15] = [
     Kill::Stage("opcua-listening"),
@@ -54,7 +74,7 @@ const POINTS: [Kill; 15] = [
     Kill::Stage("claim-connected"),
     Kill::Held { step: "suback", of: Client::Claim, nth: 2 },
     Kill::Held { step: "publish", of: Client::Claim, nth: 1 },
-    Kill::Held { step: "create_keys", of: Client::Claim, nth: 1 },
+    Kill::Held { step: CREATE, of: Client::Claim, nth: 1 },
     Kill::Stage("certificate-issued"),
     Kill::Held { step: "suback", of: Client::Claim, nth: 4 },
     Kill::Held { step: "publish", of: Client::Claim, nth: 2 },
@@ -93,8 +113,11 @@ impl World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (sandbox, observer) = runtime.block_on(async {
             // Making RSA keys takes longer than all the rest, and varies.
-            let builder = Cloud::builder().dir(folder.path().join("sandbox")).device_keys(KeyKind::EcP256);
-            let sandbox = builder.start().await.unwrap();
+            let directory = folder.path().join("sandbox");
+            let builder = || Cloud::builder().dir(&directory).device_keys(KeyKind::EcP256);
+            builder().start().await.unwrap().shutdown().await;
+            fs::write(directory.join("policies/aether-claim.json"), ANY_MODE).unwrap();
+            let sandbox = builder().start().await.unwrap();
             let credentials = sandbox.files().observer_credentials().unwrap();
             let observer = Observer::connect(sandbox.local_addr(), &credentials, "watcher").await.unwrap();
             observer.subscribe("#").await.unwrap();
@@ -105,17 +128,19 @@ impl World {
     }
 
     /// A device is killed at each of these, one after another, and then left alone.
-    fn live(&mut self, kills: &[Kill]) -> Life {
+    fn live(&mut self, mode: Mode, kills: &[Kill]) -> Life {
         self.devices += 1;
         let folder = tempfile::tempdir().unwrap();
         let serial = format!("K{:05}", self.devices);
         let files = self.sandbox.files();
         let claim = Identity { certificate: files.claim_cert().to_owned(), key: files.claim_key().to_owned() };
         let gateway = Gateway::at(folder.path(), self.sandbox.local_addr().port(), files.ca(), claim).serial(&serial);
+        let Mode { key, encoding } = mode;
+        let gateway = gateway.aws_iot(&format!("key = {key:?}\nencoding = {encoding:?}"));
         let before = self.certificates();
         let mut registered = false;
         for kill in kills {
-            self.sandbox.set_faults(&script(kill, &serial)).unwrap();
+            self.sandbox.set_faults(&script(kill, mode, &serial)).unwrap();
             let mut program = gateway.run_json();
             self.wait(&program, kill);
             program.kill();
@@ -201,16 +226,21 @@ impl World {
     /// How long a device takes that nobody kills.
     fn usual_time(&mut self) -> Duration {
         let begun = Instant::now();
-        self.live(&[]);
+        self.live(MODES[0], &[]);
         begun.elapsed()
     }
 }
 
-fn script(kill: &Kill, serial: &str) -> String {
+fn script(kill: &Kill, mode: Mode, serial: &str) -> String {
     let Kill::Held { step, of, nth } = kill else { return "[]".to_owned() };
     let client_id = match of {
         Client::Claim => "aether-claim-*".to_owned(),
         Client::Device => format!("*{serial}"),
+    };
+    let step = match (*step, mode.key) {
+        (CREATE, "aws") => "create_keys",
+        (CREATE, _) => "create_csr",
+        (other, _) => other,
     };
     let action = json!({ "delay": { "ms": HELD_MS } });
     json!([{ "step": step, "match": { "client_id": client_id }, "nth": nth, "action": action }]).to_string()
@@ -255,13 +285,15 @@ fn tell(text: &str) {
 #[test]
 fn killed_at_every_step_a_device_ends_with_a_working_identity() {
     let mut world = World::new();
-    for kill in POINTS {
-        let life = world.live(std::slice::from_ref(&kill));
-        // What was durable, or had not yet begun, costs nothing.
-        let costs = matches!(kill, Kill::Held { step: "create_keys" | "register_thing", .. });
-        assert_eq!(life.extra, u32::from(costs), "{kill:?}: {life:?}");
-        let unseen = matches!(kill, Kill::Held { step: "register_thing", .. });
-        assert_eq!(life.orphans, u32::from(unseen), "{kill:?}: {life:?}");
+    for mode in &MODES[..2] {
+        for kill in POINTS {
+            let life = world.live(*mode, std::slice::from_ref(&kill));
+            // What was durable, or had not yet begun, costs nothing.
+            let costs = matches!(kill, Kill::Held { step: CREATE | "register_thing", .. });
+            assert_eq!(life.extra, u32::from(costs), "{mode:?}, {kill:?}: {life:?}");
+            let unseen = matches!(kill, Kill::Held { step: "register_thing", .. });
+            assert_eq!(life.orphans, u32::from(unseen), "{mode:?}, {kill:?}: {life:?}");
+        }
     }
 }
 
@@ -278,7 +310,8 @@ fn killed_at_any_instant_a_device_ends_with_a_working_identity() {
         let in_a_row = (1 + random.below(3)).min(left);
         left -= in_a_row;
         let mut after = || Kill::After(usual.mul_f64(f64::from(u32::try_from(random.below(1000)).unwrap()) / 1000.0));
-        let life = world.live(&(0..in_a_row).map(|_| after()).collect::<Vec<_>>());
+        let kills: Vec<_> = (0..in_a_row).map(|_| after()).collect();
+        let life = world.live(MODES[usize::try_from(random.below(3)).unwrap()], &kills);
         sum.kills += life.kills;
         sum.extra += life.extra;
         sum.orphans += life.orphans;

@@ -122,14 +122,20 @@ impl Ledger {
         assert!(held == self.held || promoted || self.attempted.contains(&held), "{held:?} is staged: {self:?}");
     }
 
-    /// A new process begins with what it finds.
-    pub(crate) fn restart(&mut self, contents: &Contents) {
+    /// A new process begins with what it finds; after a power cut that is what is left, and nothing of it goes.
+    pub(crate) fn restart(&mut self, contents: &Contents, after_power_cut: bool) {
         self.check(contents);
         self.active = active(contents);
         self.promoting = None;
-        self.kept(Held::of(contents));
-        self.settled = false;
         self.bounded = 0;
+        let found = Held::of(contents);
+        if after_power_cut {
+            self.kept(found);
+        } else {
+            let before = std::mem::replace(&mut self.held, found);
+            self.attempted.push(before);
+            self.settled = false;
+        }
     }
 
     /// A certificate is asked for at the true time `now`.

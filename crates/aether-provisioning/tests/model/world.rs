@@ -84,7 +84,7 @@ enum Turn {
 pub(crate) fn play(scenario: &Scenario) {
     let mut world = World::new(scenario);
     let mut choices = scenario.choices.iter().copied();
-    let Some(mut process) = world.start() else { return };
+    let Some(mut process) = world.start(true) else { return };
     for step in 0.. {
         assert!(step < 4000, "it does not come to an end: {}", process.machine.state());
         let turn = match choices.next() {
@@ -197,14 +197,14 @@ impl<'a> World<'a> {
             Some(unsynced) => self.disk.cut_power(unsynced),
             None => self.disk.restart(),
         }
-        self.start()
+        self.start(power.is_some())
     }
 
     /// A process, if there is something left to do.
-    fn start(&mut self) -> Option<Process> {
+    fn start(&mut self, after_power_cut: bool) -> Option<Process> {
         let store = self.disk.store(ROOT);
         let contents = store.load(self.wall()).expect("what is on the disk can be loaded");
-        self.ledger.restart(&contents);
+        self.ledger.restart(&contents, after_power_cut);
         let old = self.old.as_ref().map(|_| OLD);
         if contents.active.as_ref().is_some_and(|one| Some(one.certificate_id().as_str()) != old) {
             self.finish(&store, &contents);
