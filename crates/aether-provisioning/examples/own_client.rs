@@ -148,10 +148,10 @@ impl Client {
         let mut client = Self { tls, mqtt: Connection::new(Version::V3_1_1), received: VecDeque::new() };
         client.mqtt.set_auto_pub_response(true);
         client.send(v3_1_1::Connect::builder().client_id(client_id)?.clean_session(true).build()?.into())?;
-        match client.next(|packet| matches!(packet, Packet::V3_1_1Connack(_)))? {
-            Packet::V3_1_1Connack(answer) if answer.return_code() == ConnectReturnCode::Accepted => Ok(client),
-            _ => Err("the broker refused the connection".into()),
-        }
+        let answer = client.next(|packet| matches!(packet, Packet::V3_1_1Connack(_)))?;
+        let accepted =
+            matches!(&answer, Packet::V3_1_1Connack(one) if one.return_code() == ConnectReturnCode::Accepted);
+        if accepted { Ok(client) } else { Err("the broker refused the connection".into()) }
     }
 
     fn subscribe(&mut self, filter: &str) -> Fallible<()> {
