@@ -6,7 +6,7 @@
 //!      └──────── sandbox ─────────┘   its registry: how many certificates, whose, in which state
 //! ```
 //!
-//! `AETHER_KILLS` says how many kills at random instants there are (20; every night 200), `AETHER_KILL_SEED` from which
+//! `AETHER_KILLS` says how many kills at random instants there are (20; 200 is the nightly setting), `AETHER_KILL_SEED` from which
 //! seed; both are printed with what came of it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(120);
 /// How long a certificate lives. A rotation is due after two thirds of it.
-const LIFE: Duration = Duration::from_secs(12);
+const LIFE: Duration = Duration::from_secs(30);
 /// How many certificates the drill goes through.
-const CERTIFICATES: usize = 4;
+const CERTIFICATES: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_that_live_for_seconds_are_replaced_in_time_and_no_event_is_lost() {
@@ -42,7 +42,6 @@ async fn certificates_that_live_for_seconds_are_replaced_in_time_and_no_event_is
     let handle = nexus.handle();
     let runs = tokio::spawn(nexus.run_until(pending()));
     let first = timeout(LONG, handle.wait_identity()).await.unwrap();
-    assert_eq!(first.days_left(std::time::SystemTime::now()), 0);
 
     // Writes go on while one certificate after the other takes over.
     let mut pace = tokio::time::interval(Duration::from_millis(20));

@@ -90,7 +90,7 @@ impl CourierBuilder {
     /// Called outside a tokio runtime.
     pub fn start(self) -> RunningCourier {
         let (link, link_seen) = watch::channel(Link::Down);
-        let (refusals, refusals_seen) = watch::channel(0);
+        let (refusals, refusals_seen) = watch::channel(Refusals::default());
         let (outbox, stop) = (Arc::clone(&self.outbox), Stop::default());
         let task = tokio::spawn(Worker { settings: self, link, refusals, stop: stop.clone() }.run());
         RunningCourier { link: link_seen, refusals: refusals_seen, outbox, stop, task }
@@ -118,7 +118,7 @@ pub enum Link {
 #[derive(Debug)]
 pub struct RunningCourier {
     link: watch::Receiver<Link>,
-    refusals: watch::Receiver<u32>,
+    refusals: watch::Receiver<Refusals>,
     outbox: Arc<Outbox>,
     stop: Stop,
     task: JoinHandle<()>,
@@ -149,15 +149,18 @@ impl RunningCourier {
         let _ = self.link.clone().wait_for(|link| *link == Link::Up).await;
     }
 
-    /// Waits until the broker has refused this client `in_a_row` times: connects that it refused, or
-    /// sessions that it ended before it had acknowledged anything. A network that is away counts for
-    /// nothing.
+    /// Waits until the broker has refused this client `in_a_row` times, and for at least `over` this time: connects that
+    /// it refused, or sessions that it ended with entries waiting and none acknowledged. A network that is away, a
+    /// broker that is unavailable, and a session that ended with nothing to carry count for nothing.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: it changes nothing.
-    pub async fn refused(&self, in_a_row: u32) {
-        if self.refusals.clone().wait_for(|refusals| *refusals >= in_a_row).await.is_err() {
+    pub async fn refused(&self, in_a_row: u32, over: Duration) {
+        let enough = |refusals: &Refusals| {
+            refusals.count >= in_a_row && refusals.since.is_some_and(|since| since.elapsed() >= over)
+        };
+        if self.refusals.clone().wait_for(enough).await.is_err() {
             // The courier has ended, and refuses nothing any more.
             std::future::pending().await
         }
@@ -192,16 +195,34 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Whether the broker was there and did not want this client.
 fn is_refusal(cause: &ConnectError) -> bool {
-    matches!(
-        cause,
-        ConnectError::CertificateRefused { .. } | ConnectError::Refused { .. } | ConnectError::Closed { .. }
-    )
+    /// The return code of a server that is unavailable (MQTT 3.1.1, section 3.2.2.3).
+    const UNAVAILABLE: u8 = 3;
+    match cause {
+        ConnectError::CertificateRefused { .. } | ConnectError::Closed { .. } => true,
+        ConnectError::Refused { return_code, .. } => *return_code != UNAVAILABLE,
+        ConnectError::Settings(_)
+        | ConnectError::Dns { .. }
+        | ConnectError::Io { .. }
+        | ConnectError::Timeout { .. }
+        | ConnectError::Tls { .. }
+        | ConnectError::Protocol { .. }
+        | ConnectError::Sign { .. }
+        | _ => false,
+    }
+}
+
+/// What the broker refused in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refusals {
+    count: u32,
+    /// When the first of them was.
+    since: Option<Instant>,
 }
 
 struct Worker {
     settings: CourierBuilder,
     link: watch::Sender<Link>,
-    refusals: watch::Sender<u32>,
+    refusals: watch::Sender<Refusals>,
     stop: Stop,
 }
 
@@ -225,7 +246,12 @@ impl Worker {
             };
             self.show(Link::Down);
             let hung_up = matches!(ended.reason(), EndReason::ClosedByPeer | EndReason::TlsAlert { .. });
-            self.note_refusal(hung_up && self.settings.outbox.stats().acknowledged == delivered);
+            let stats = self.settings.outbox.stats();
+            if stats.acknowledged > delivered {
+                self.refusals.send_replace(Refusals::default());
+            } else if hung_up && stats.waiting > 0 {
+                self.note_refusal();
+            }
             if connected_at.elapsed() >= STABLE {
                 self.settings.reconnect.reset();
             }
@@ -243,8 +269,11 @@ impl Worker {
     }
 
     /// Counts what the broker refused in a row.
-    fn note_refusal(&self, refused: bool) {
-        self.refusals.send_modify(|refusals| *refusals = if refused { refusals.saturating_add(1) } else { 0 });
+    fn note_refusal(&self) {
+        self.refusals.send_modify(|refusals| {
+            refusals.count = refusals.count.saturating_add(1);
+            refusals.since.get_or_insert_with(Instant::now);
+        });
     }
 
     async fn next_session(&mut self) -> Option<Box<dyn Session>> {
@@ -266,7 +295,7 @@ impl Worker {
                 () = self.may_end() => return None,
             };
             if is_refusal(&cause) {
-                self.note_refusal(true);
+                self.note_refusal();
             }
             let retry_in = self.settings.reconnect.next_random_delay();
             warn!(error = &cause as &dyn std::error::Error, ?retry_in, "could not connect");

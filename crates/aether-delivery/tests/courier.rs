@@ -205,14 +205,15 @@ async fn refusals_in_a_row_are_counted_and_an_absent_network_is_none() {
     let endpoint = || "localhost:8883".to_owned();
     broker.fail_connects((0..20).map(|_| ConnectError::Timeout { endpoint: endpoint(), within: SECOND }));
     let away = courier(&broker, &outbox).start();
-    assert!(timeout(600 * SECOND, away.refused(1)).await.is_err(), "nobody refused");
+    assert!(timeout(600 * SECOND, away.refused(1, Duration::ZERO)).await.is_err(), "nobody refused");
     drop(away);
 
     let broker = FakeBroker::new();
     broker.on_publish(|_| PublishReaction::hang_up());
+    let began = Instant::now();
     let refused = courier(&broker, &outbox).start();
-    timeout(3600 * SECOND, refused.refused(5)).await.expect("five hang-ups before anything was acknowledged");
-    assert!(broker.connects().len() >= 5);
+    timeout(36_000 * SECOND, refused.refused(5, 600 * SECOND)).await.expect("five hang-ups, none acknowledged");
+    assert!(broker.connects().len() >= 5 && began.elapsed() >= 600 * SECOND);
     broker.on_publish(|_| PublishReaction::acknowledge());
     until_empty(&outbox).await;
 }

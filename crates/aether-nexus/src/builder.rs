@@ -33,6 +33,7 @@ pub(crate) struct Seams {
     pub(crate) connector: Option<Arc<dyn Connector>>,
     pub(crate) identity_store: Option<Arc<dyn IdentityStore>>,
     pub(crate) token_verifier: Option<Arc<dyn TokenVerifier>>,
+    pub(crate) roll_back_after: Option<Duration>,
 }
 
 /// Declares setters that only note a text or path, under one doc comment each.
@@ -200,6 +201,14 @@ impl NexusBuilder {
     /// start and kept in `state_dir`.
     pub fn aws_iot_template_parameter(mut self, name: impl Into<String>, value: impl Into<Parameter>) -> Self {
         self.settings.aws_iot.template_parameters.insert(name.into(), value.into());
+        self
+    }
+
+    /// How long the broker refuses a new identity that has carried no event before the one before it takes over: for
+    /// tests. Default: 10 min.
+    #[doc(hidden)]
+    pub fn roll_back_after(mut self, time: Duration) -> Self {
+        self.seams.roll_back_after = Some(time);
         self
     }
 

@@ -188,15 +188,15 @@ pub enum RunError {
 
 impl RunError {
     /// Whether a setting has to be changed before another start can succeed.
-    pub const fn is_configuration(&self) -> bool {
+    pub fn is_configuration(&self) -> bool {
         match self {
             Self::OpcUaStart(cause) => cause.is_configuration(),
             Self::Provisioning(cause) => is_configuration(cause),
-            Self::State { .. }
-            | Self::StateInUse { .. }
-            | Self::NoIdentity
-            | Self::Store(_)
-            | Self::Parameter { .. } => true,
+            // A disk that is full may have room again.
+            Self::State { source, .. } => {
+                !matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::StateInUse { .. } | Self::NoIdentity | Self::Store(_) | Self::Parameter { .. } => true,
             Self::OpcUa(_) | Self::CloudPanicked | Self::Signals(_) => false,
         }
     }

@@ -75,6 +75,7 @@ fn start(dir: &Path, broker: &FakeBroker) -> Running {
         .aws_iot_claim_cert(dir.join("claim.pem"))
         .aws_iot_claim_key(dir.join("claim.key"))
         .connector(Arc::new(broker.connector()))
+        .roll_back_after(Duration::from_secs(5))
         .sigil(&sigil)
         .build()
         .unwrap();
@@ -125,9 +126,15 @@ async fn a_rotation_on_demand_takes_over_and_no_event_is_lost() {
     writer.await.unwrap();
     until(&broker, |b| written(b).len() >= 200).await;
     assert_eq!(written(&broker), (0..200).map(f64::from).collect::<Vec<_>>(), "each once and in order");
-    running.stop().await;
-
+    running.sigil.write(200.0).await.unwrap();
     let store = DirectoryStore::new(dir.path().join("state/identity"));
+    let confirmed = async {
+        while store.load(std::time::SystemTime::now()).unwrap().unconfirmed {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, confirmed).await.expect("an event is acknowledged under it");
+    running.stop().await;
     let contents = store.load(std::time::SystemTime::now()).unwrap();
     assert_eq!(contents.active.unwrap().certificate_id().as_str(), id(1));
     assert_eq!(contents.previous.unwrap().certificate_id().as_str(), id(0));

@@ -39,7 +39,7 @@ pub enum KeyPlan {
     #[default]
     AwsGenerated,
     /// The device makes it, or a token it has does, and it never leaves (CreateCertificateFromCsr). One key serves
-    /// however many attempts it takes.
+    /// however many requests it takes until a certificate is issued for it.
     OnDevice(Arc<dyn KeySource>),
     /// It was made before, with its signing request (CreateCertificateFromCsr).
     Given(Box<OwnKey>),

@@ -143,6 +143,19 @@ pub enum ProvisionError {
         /// `errorMessage` of the answer.
         error_message: String,
     },
+    /// The ownership token of a request that got lost was refused: it is spent, or too old. Another certificate is asked for.
+    #[error(
+        "the ownership token of an earlier, unanswered RegisterThing was refused: status {status_code}, {error_code}: \
+         {error_message}"
+    )]
+    TokenRefused {
+        /// `statusCode` of the answer.
+        status_code: i64,
+        /// `errorCode` of the answer.
+        error_code: String,
+        /// `errorMessage` of the answer.
+        error_message: String,
+    },
     /// The service's answer could not be understood.
     #[error("the answer could not be used while {step}")]
     Answer {
@@ -238,7 +251,7 @@ pub(crate) enum Pace {
 impl ProvisionError {
     /// Whether another attempt may succeed without a change on this side.
     ///
-    /// Retryable: a clock that is not set yet, broken or refused connections, silence, a full disk; slowly and bounded,
+    /// Retryable: a clock that is not set yet, broken or refused connections, a full disk; slowly, silence; slowly and bounded,
     /// answers that make no sense and status 403 (a hook may change its mind); slowly, status 429; and 5xx. Final: every
     /// other rejection, a template without a Thing, a request that is too large, a claim whose time is over, a store
     /// that may not be written, and what was tried often enough.
@@ -249,12 +262,14 @@ impl ProvisionError {
 
     pub(crate) fn pace(&self) -> Pace {
         match self {
+            // What was asked may have been done, and asking again may leave something behind.
+            Self::Silent { step: Step::Create | Step::CreateFromCsr | Step::Register, .. } => Pace::Slow,
             Self::Clock { .. } | Self::Silent { .. } => Pace::Normal,
             Self::Connect(error) | Self::Prove { source: error, .. } if error.is_retryable() => Pace::Normal,
             Self::Store(error) if error.is_retryable() => Pace::Normal,
             Self::Key(error) if error.is_retryable() => Pace::Slow,
             Self::Ended { .. } | Self::SubscriptionRefused { .. } => Pace::Slow,
-            Self::Answer { .. } => Pace::Bounded,
+            Self::Answer { .. } | Self::TokenRefused { .. } => Pace::Bounded,
             Self::Rejected { status_code, .. } => match status_code {
                 500..=599 => Pace::Normal,
                 403 => Pace::Bounded,

@@ -13,8 +13,8 @@
 //!
 //! It refuses to open a socket or to read a clock in its core: [`Provisioner`] is a state machine that is given what
 //! happens and says what to do; [`provision`] is the loop that does it, over any [`Connector`](aether_mqtt::Connector). It
-//! knows no topic but those of fleet provisioning, and never connects as the device itself: who does so first calls
-//! [`IdentityStore::promote`].
+//! knows no topic but those of fleet provisioning, and publishes nothing else: the connection that proved the new identity
+//! is handed on.
 //!
 //! # Example
 //!
@@ -73,8 +73,9 @@
 //! | after the Thing is registered | the identity | connects with it |
 //! | after its first good connect | the identity, active | connects with it |
 //!
-//! One window is the cloud's alone to see: a certificate issued whose answer has not arrived. AWS deletes it after an
-//! hour, as nothing was registered with it.
+//! Two windows are the cloud's alone to see. A certificate that was issued and whose answer has not arrived: AWS deletes it
+//! after an hour, as nothing was registered with it. And a Thing that was registered and whose answer is not on disk yet:
+//! the token may be spent then, and if it is, another certificate is asked for and the first stays behind, active.
 //!
 //! # Keys made on the device
 //!

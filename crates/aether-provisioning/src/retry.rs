@@ -41,7 +41,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Shortest and longest delay after a connection that failed, silence, and statuses 5xx. Range: 1 s to 24 h.
+    /// Shortest and longest delay after a connection that failed, and statuses 5xx. Range: 1 s to 24 h.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl RetryPolicy {
     }
 
     /// Shortest and longest delay after a refusal: statuses 403 and 429, a subscription that was refused, a hang-up in
-    /// the middle. Range: 1 s to 24 h.
+    /// the middle; and after a request that was not answered. Range: 1 s to 24 h.
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ impl RetryPolicy {
         Ok(self)
     }
 
-    /// How many rejections with status 403 (what a pre-provisioning hook says), or answers that make no sense, in a row
-    /// before giving up. Default: 10. At least 1.
+    /// How many rejections with status 403 (what a pre-provisioning hook says), answers that make no sense, or
+    /// certificates whose registration got lost, in a row before giving up. Default: 10. At least 1.
     #[must_use]
     pub fn refusals(mut self, in_a_row: u32) -> Self {
         self.refusals = in_a_row.max(1);
@@ -126,10 +126,16 @@ impl Waits {
         }
     }
 
-    /// The service has answered as hoped: start over.
-    pub(crate) fn succeeded(&mut self) {
+    /// The service has answered as hoped: delays start over.
+    pub(crate) fn progressed(&mut self) {
         self.soon.reset();
         self.slow.reset();
+    }
+
+    /// There is a Thing: refusals start over, too. A certificate alone is no reason to, as a hook that refuses would then
+    /// be asked with a new one every hour.
+    pub(crate) fn succeeded(&mut self) {
+        self.progressed();
         self.refused = 0;
     }
 }

@@ -286,8 +286,8 @@ fn a_token_that_may_be_spent_leads_to_a_new_certificate_on_a_session_of_its_own(
     run.give(Input::Connected);
     run.subscribe(REGISTER);
     run.request(REGISTER);
-    run.give(rejected(REGISTER, 400, "InvalidCertificateOwnershipToken"));
-    run.disconnects();
+    let (error, _) = run.interrupts(rejected(REGISTER, 400, "InvalidCertificateOwnershipToken"));
+    assert!(matches!(error, ProvisionError::TokenRefused { status_code: 400, .. }), "{error:?}");
     run.elapse();
     assert!(!run.prepares());
     run.give(Input::Prepared(None));
@@ -315,10 +315,89 @@ fn a_register_that_stayed_unanswered_makes_its_token_doubtful() {
     run.give(Input::Connected);
     run.subscribe(REGISTER);
     run.request(REGISTER);
-    run.give(rejected(REGISTER, 400, "InvalidCertificateOwnershipToken"));
-    run.disconnects();
+    let (error, _) = run.interrupts(rejected(REGISTER, 400, "InvalidCertificateOwnershipToken"));
+    assert!(matches!(error, ProvisionError::TokenRefused { status_code: 400, .. }), "{error:?}");
     run.elapse();
     run.prepares();
+}
+
+#[test]
+fn certificates_whose_registration_gets_lost_are_bounded() {
+    let mut run = Run::new(&claim().retry(RetryPolicy::default().refusals(3)), Start::Empty);
+    let mut certificates = 0;
+    let error = loop {
+        run.elapse();
+        if run.machine.state() == "Preparing" {
+            run.prepares();
+            run.give(Input::Prepared(None));
+            run.connects();
+            run.give(Input::Connected);
+            run.subscribe(CREATE);
+            run.request(CREATE);
+            certificates += 1;
+            run.give(answer(CREATE, "accepted", &created("c1")));
+            run.persists();
+            run.give(Input::Persisted);
+        } else {
+            run.connects();
+            run.give(Input::Connected);
+        }
+        run.subscribe(REGISTER);
+        run.request(REGISTER);
+        // The answer to the first use of a token is lost, and its second use refused.
+        run.interrupts(hang_up());
+        run.elapse();
+        run.connects();
+        run.give(Input::Connected);
+        run.subscribe(REGISTER);
+        run.request(REGISTER);
+        match run.try_give(rejected(REGISTER, 400, "InvalidCertificateOwnershipToken")) {
+            Ok(()) => while run.machine.poll().is_some() {},
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, ProvisionError::GaveUp { attempts: 3, .. }), "{error:?}");
+    assert_eq!(certificates, 3);
+}
+
+#[test]
+fn an_identity_that_is_refused_for_long_gives_way_to_the_claim_and_an_absent_network_says_nothing() {
+    let mut run = Run::to_proving();
+    let away = || ConnectError::Timeout { endpoint: "localhost:8883".to_owned(), within: MINUTE };
+    run.now.random = u64::MAX;
+    let began = run.now.instant;
+    while run.now.instant - began < 24 * 60 * MINUTE {
+        run.interrupts(Input::ConnectFailed(away()));
+        run.elapse();
+        assert!(matches!(run.connects(), Login::Device(_)));
+    }
+    let began = run.now.instant;
+    loop {
+        run.interrupts(Input::ConnectFailed(closed()));
+        run.elapse();
+        if run.machine.state() == "Preparing" {
+            break;
+        }
+        assert!(matches!(run.connects(), Login::Device(_)));
+    }
+    assert!(run.now.instant - began >= 6 * 60 * MINUTE, "{:?}", run.now.instant - began);
+}
+
+#[test]
+fn a_renewed_identity_that_is_refused_leaves_the_present_one() {
+    let mut run = to_renewed("line7-press3");
+    run.persists();
+    run.give(Input::Persisted);
+    run.disconnects();
+    let error = loop {
+        run.elapse();
+        run.connects();
+        match run.try_give(Input::ConnectFailed(closed())) {
+            Ok(()) => while run.machine.poll().is_some() {},
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, ProvisionError::GaveUp { attempts: 5, .. }), "{error:?}");
 }
 
 #[test]
@@ -447,7 +526,7 @@ fn a_proof_that_cannot_be_noted_does_not_keep_the_device_from_working() {
 }
 
 #[test]
-fn a_new_identity_that_is_refused_at_first_is_tried_again_and_never_replaced() {
+fn a_new_identity_that_is_refused_at_first_is_tried_again() {
     let mut run = Run::to_proving();
     for _ in 0..50 {
         let (error, _) = run.interrupts(Input::ConnectFailed(closed()));

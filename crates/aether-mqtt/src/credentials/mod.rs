@@ -76,7 +76,7 @@ impl Credentials {
         Ok(Self(Arc::new(Inner { chain, key })))
     }
 
-    /// The certificate chain as it was given, in PEM.
+    /// The certificate chain as it was given, in PEM, without anything else that stood in that text.
     #[must_use]
     pub fn certificate_pem(&self) -> &[u8] {
         &self.0.chain.pem
@@ -134,7 +134,7 @@ impl Chain {
         let first = certificates.first().cloned().ok_or(CredentialsError::NoCertificate)?;
         let (_, leaf) = X509Certificate::from_der(&first).map_err(|e| CredentialsError::Certificate(Box::new(e)))?;
         Ok(Self {
-            pem: pem.to_vec(),
+            pem: certificates_alone(pem),
             certificates,
             public_key_der: leaf.public_key().raw.to_vec(),
             common_name: leaf.subject().iter_common_name().next().and_then(|cn| cn.as_str().ok()).map(String::from),
@@ -142,6 +142,19 @@ impl Chain {
             not_after: system_time(leaf.validity().not_after),
         })
     }
+}
+
+/// The certificate blocks of a PEM text. A file may hold a private key besides, which must not go where certificates go.
+fn certificates_alone(pem: &[u8]) -> Vec<u8> {
+    let (mut kept, mut inside) = (Vec::with_capacity(pem.len()), false);
+    for line in pem.split_inclusive(|byte| *byte == b'\n') {
+        inside |= line.starts_with(b"-----BEGIN CERTIFICATE-----");
+        if inside {
+            kept.extend_from_slice(line);
+        }
+        inside &= !line.starts_with(b"-----END CERTIFICATE-----");
+    }
+    kept
 }
 
 impl fmt::Debug for Credentials {

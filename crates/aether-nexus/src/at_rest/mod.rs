@@ -80,7 +80,7 @@ pub enum AtRestError {
 
 impl AtRestError {
     /// Whether something on this side has to be changed before another try can succeed.
-    pub const fn is_configuration(&self) -> bool {
+    pub fn is_configuration(&self) -> bool {
         match self {
             Self::Settings(_) | Self::Store(_) | Self::NoIdentity(_) | Self::Unconfirmed | Self::Export(_) => true,
             Self::State(cause) => cause.is_configuration(),

@@ -19,7 +19,7 @@ use super::{
     claim::{Terms, claim_plan},
     invalid, keys, optional, own, read, values,
 };
-use crate::{error::BuildError, settings::AwsIotSettings};
+use crate::{cloud::Failed, error::BuildError, settings::AwsIotSettings};
 
 pub(crate) struct CloudPlan {
     pub(crate) endpoint: Endpoint,
@@ -50,8 +50,11 @@ pub(crate) enum Road {
     Stored,
 }
 
+/// Long enough for a broker that is restarted, or a policy that spreads.
+const ROLL_BACK_AFTER: Duration = Duration::from_secs(600);
+
 /// When and how the identity is replaced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RotationPlan {
     /// At which part of its certificate's lifetime, from 0 to 1; `None` for never by itself.
     pub(crate) at: Option<f64>,
@@ -62,8 +65,10 @@ pub(crate) struct RotationPlan {
     pub(crate) parameters: Parameters,
     pub(crate) keys: KeyPlan,
     pub(crate) encoding: Encoding,
-    /// When it was tried last and failed.
-    pub(crate) failed: Option<SystemTime>,
+    /// How it failed last.
+    pub(crate) failed: Option<Failed>,
+    /// How long the broker refuses an identity that has carried nothing yet before the one before it takes over.
+    pub(crate) roll_back_after: Duration,
 }
 
 impl fmt::Debug for CloudPlan {
@@ -82,6 +87,7 @@ pub(super) struct Means {
     pub(super) store: Arc<dyn IdentityStore>,
     /// What makes keys on the device, where the settings say so.
     pub(super) keys: Option<Arc<dyn KeySource>>,
+    pub(super) roll_back_after: Option<Duration>,
 }
 
 pub(crate) fn endpoint(host: &str, settings: &AwsIotSettings) -> Result<Endpoint, BuildError> {
@@ -142,23 +148,27 @@ fn road(settings: &AwsIotSettings, means: &Means) -> Result<(Road, RotationPlan)
             Some(plan) => (Road::Claim(plan.clone()), Some(plan)),
             None => (Road::Stored, None),
         },
-        None => match (claim()?, contents.staged) {
-            (Some(plan), _) => {
-                plan.parameters.check()?;
-                let lasting = settings.claim.is_none().then(|| plan.clone());
-                (Road::Claim(plan), lasting)
+        None => match contents.staged {
+            // What an earlier start was given is all it takes; a claim that was handed over may be gone.
+            Staged::Registered(identity) => {
+                let lasting = if settings.claim.is_none() { tolerated(claim()).flatten() } else { None };
+                (Road::Own { identity, activation: Duration::MAX, active: None }, lasting)
             }
-            // What an earlier start was given is all it takes.
-            (None, Staged::Registered(identity)) => {
-                (Road::Own { identity, activation: Duration::MAX, active: None }, None)
-            }
-            (None, Staged::Nothing | Staged::Key(_) | Staged::Issued(_)) => (Road::Stored, None),
+            Staged::Nothing | Staged::Key(_) | Staged::Issued(_) => match claim()? {
+                Some(plan) => {
+                    plan.parameters.check()?;
+                    let lasting = settings.claim.is_none().then(|| plan.clone());
+                    (Road::Claim(plan), lasting)
+                }
+                None => (Road::Stored, None),
+            },
         },
     };
     // Without the keys that the settings ask for, no other kind takes their place.
     let template = template.filter(|_| keys.is_some());
     let keys = keys.unwrap_or_default();
-    Ok((road, RotationPlan { at, template, claim, parameters, keys, encoding, failed: None }))
+    let roll_back_after = means.roll_back_after.unwrap_or(ROLL_BACK_AFTER);
+    Ok((road, RotationPlan { at, template, claim, parameters, keys, encoding, failed: None, roll_back_after }))
 }
 
 /// What an identity given by hand means for a device that has one.

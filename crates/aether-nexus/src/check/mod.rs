@@ -76,7 +76,7 @@ pub(crate) fn plan(settings: &Settings, seams: Seams) -> Result<Plan, BuildError
     let owns_state = seams.identity_store.is_none();
     let connector: Arc<dyn Connector> = seams.connector.unwrap_or_else(|| Arc::new(RumqttConnector::default()));
     let store = seams.identity_store.unwrap_or_else(|| Arc::new(store_with(keys.as_ref(), &state_dir)));
-    let means = Means { connector, store, keys };
+    let means = Means { connector, store, keys, roll_back_after: seams.roll_back_after };
     let cloud = cloud.map(|host| cloud_plan(host, &settings.aws_iot, means)).transpose()?;
     Ok(Plan { opc_ua, state_dir, owns_state, guarded, cloud })
 }

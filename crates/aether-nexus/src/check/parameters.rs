@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The template's parameters, not looked up yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters(BTreeMap<String, Parameter>);
 
 impl Parameters {
@@ -21,9 +21,15 @@ impl Parameters {
         let Some(text) = &settings.template_parameters_text else {
             return Ok(Self(settings.template_parameters.clone()));
         };
-        let wrong = || invalid("aws_iot.template_parameters", text, Expected("name=value,name=value"));
-        let pairs = text.split(',').map(|pair| pair.split_once('=').filter(|(name, _)| !name.is_empty()));
-        let pairs = pairs.map(|pair| pair.map(|(name, value)| (name.to_owned(), value.into())).ok_or_else(wrong));
+        let pairs = text.split(',').enumerate().map(|(n, pair)| match pair.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.into())),
+            // Not the text: a value may be a secret that a hook asks for.
+            _ => Err(invalid(
+                "aws_iot.template_parameters",
+                format!("pair {} of {}", n + 1, text.split(',').count()),
+                Expected("name=value,name=value, and no comma in a value"),
+            )),
+        });
         pairs.collect::<Result<_, _>>().map(Self)
     }
 

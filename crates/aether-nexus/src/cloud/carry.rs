@@ -1,6 +1,9 @@
 //! Events flow under one identity, until it is stopped or replaced.
 
-use std::sync::{Arc, Once};
+use std::{
+    sync::{Arc, Once},
+    time::SystemTime,
+};
 
 use aether_delivery::{Courier, Link, RunningCourier};
 use aether_mqtt::{ConnectOptions, Session};
@@ -21,7 +24,12 @@ pub(super) enum Carried {
     /// The runtime stops.
     Stopped,
     /// It is time for the next one, or somebody asked for it.
-    Rotating(Reply),
+    Rotating {
+        /// Who asked for it.
+        reply: Reply,
+        /// Whether the present identity has carried an event.
+        confirmed: bool,
+    },
     /// It does not work after all; the one before is active again.
     RolledBack(Provisioned),
 }
@@ -29,11 +37,11 @@ pub(super) enum Carried {
 impl Worker {
     /// Carries events under `identity`, over `session` first where there is one.
     pub(super) async fn carry(&self, identity: &Identity, session: Option<Box<dyn Session>>) -> Carried {
-        let courier = self.courier(identity, session);
         let outbox = Arc::clone(&self.surroundings.outbox);
         let delivered_before = outbox.stats().acknowledged;
+        let courier = self.courier(identity, session);
         let mut unconfirmed = self
-            .store_call(|store| store.load(std::time::SystemTime::now()))
+            .store_call(|store| store.load(SystemTime::now()))
             .await
             .is_ok_and(|contents: Contents| contents.unconfirmed);
         let carried = loop {
@@ -45,11 +53,11 @@ impl Worker {
                         error!(error = &cause as &dyn std::error::Error, "could not note that the identity carries events");
                     }
                 }
-                () = courier.refused(REFUSALS), if unconfirmed => match self.roll_back().await {
+                () = courier.refused(REFUSALS, self.plan.rotation.roll_back_after), if unconfirmed => match self.roll_back().await {
                     Some(previous) => break Carried::RolledBack(previous),
                     None => unconfirmed = false,
                 },
-                reply = self.rotation_due(identity, !unconfirmed) => break Carried::Rotating(reply),
+                reply = self.rotation_due(identity, !unconfirmed) => break Carried::Rotating { reply, confirmed: !unconfirmed },
             }
         };
         // Before another connection takes the client id; what is not sent by then waits in the outbox.
@@ -57,15 +65,30 @@ impl Worker {
         carried
     }
 
-    /// The previous identity, active again; `None` if there is none that works.
+    /// The previous identity, active again; `None` if there is none whose time is not over.
+    ///
+    /// They change places: should the broker refuse the previous one too, they change back.
     async fn roll_back(&self) -> Option<Provisioned> {
-        warn!("the new identity connects but carries no event: going back to the previous one");
         let rolled_back = self.store_call(|store| {
-            store.roll_back()?;
-            store.load(std::time::SystemTime::now())
+            let now = SystemTime::now();
+            let previous = store.load(now)?.previous.filter(|one| one.credentials().not_after() > now);
+            if let Some(previous) = &previous {
+                store.promote(previous)?;
+            }
+            Ok(previous)
         });
         match rolled_back.await {
-            Ok(contents) => contents.active.map(Provisioned::active),
+            Ok(Some(previous)) => {
+                warn!(
+                    certificate_id = %previous.certificate_id(),
+                    "the new identity carries no event: going back to the one before"
+                );
+                Some(Provisioned::active(previous))
+            }
+            Ok(None) => {
+                warn!("the identity carries no event, and the one before it has expired");
+                None
+            }
             Err(cause) => {
                 error!(error = &cause as &dyn std::error::Error, "could not go back to the previous identity");
                 None

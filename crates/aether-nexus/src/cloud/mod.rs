@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub(crate) use self::at_rest::rotate_at_rest;
-use self::carry::Carried;
-pub(crate) use self::rotation::RotationRequest;
+pub(crate) use self::rotation::{Failed, RotationRequest};
 pub(crate) use self::status::StatusBoard;
+use self::{carry::Carried, rotation::Failing};
 pub use self::{rotation::RotateError, status::IdentityStatus};
 use crate::{check::CloudPlan, error::RunError, stage::StageSink};
 
@@ -92,8 +92,16 @@ impl Worker {
             self.surroundings.status.show(&identity);
             next = match self.carry(&identity, session).await {
                 Carried::Stopped => None,
-                Carried::Rotating(reply) => self.rotate(identity, reply).await,
-                Carried::RolledBack(previous) => Some(previous),
+                Carried::Rotating { reply, confirmed } => {
+                    if confirmed {
+                        self.plan.rotation.failed = None;
+                    }
+                    self.rotate(identity, reply).await
+                }
+                Carried::RolledBack(previous) => {
+                    self.plan.rotation.note_failure(Failing::ForLong);
+                    Some(previous)
+                }
             };
         }
         self.account();

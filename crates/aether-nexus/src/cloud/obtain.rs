@@ -3,11 +3,11 @@
 use std::{error::Error, time::SystemTime};
 
 use aether_provisioning::{
-    Adoption, Claim, ProvisionError, Provisioned, Stage as ProvisioningStage, adopt_until, provision_until,
+    Adoption, Claim, Identity, ProvisionError, Provisioned, Stage as ProvisioningStage, adopt_until, provision_until,
 };
 use tracing::error;
 
-use super::Worker;
+use super::{Worker, rotation::WINDOW};
 use crate::{
     check::{ClaimPlan, CloudPlan, Road},
     error::RunError,
@@ -21,26 +21,30 @@ impl Worker {
         let on_stage = on_stage(&self.surroundings.stages);
         let obtained = match road {
             Road::Stored => return Err(self.no_identity().await),
-            Road::Active(identity) => return Ok(Some(Provisioned::active(identity.clone()))),
+            Road::Active(identity) => return Ok(Some(Provisioned::active(self.still_active(identity).await))),
             Road::Claim(plan) => {
                 let claim = self.claim(plan)?;
                 provision_until(connector, &claim, store, &on_stage, self.stop.cancelled()).await
             }
             Road::Own { identity, activation, active } => {
                 let adoption = Adoption::new(endpoint.clone(), roots.clone()).retry(retry.clone());
-                let adoption = adoption.activation(*activation);
+                // A device that has one is not kept from its work for longer than a rotation may take.
+                let most = if active.is_some() { WINDOW } else { *activation };
+                let adoption = adoption.activation(most.min(*activation));
                 let stop = self.stop.cancelled();
                 let adopted = adopt_until(connector, &adoption, identity.clone(), store, &on_stage, stop).await;
+                if adopted.is_err() {
+                    // It would be taken for the next identity at a rotation, or with other settings.
+                    if let Err(cause) = self.store_call(|store| store.discard_staged()).await {
+                        error!(error = &cause as &dyn Error, "could not discard the identity given by hand");
+                    }
+                }
                 match (adopted, active) {
                     (Err(cause), Some(active)) => {
                         error!(
                             error = &cause as &dyn Error,
                             "the identity given by hand does not work; the present one stays"
                         );
-                        // It would be taken for the next identity at a rotation.
-                        if let Err(cause) = self.store_call(|store| store.discard_staged()).await {
-                            error!(error = &cause as &dyn Error, "could not discard it");
-                        }
                         Ok(Some(Provisioned::active(active.clone())))
                     }
                     (adopted, _) => adopted,
@@ -48,6 +52,12 @@ impl Worker {
             }
         };
         obtained.map_err(RunError::Provisioning)
+    }
+
+    /// The active identity as it is now: `aether rotate` may have replaced it since the settings were checked.
+    async fn still_active(&self, checked: &Identity) -> Identity {
+        let contents = self.store_call(|store| store.load(SystemTime::now())).await;
+        contents.ok().and_then(|contents| contents.active).unwrap_or_else(|| checked.clone())
     }
 
     /// Why there is none, and no way to one.

@@ -128,7 +128,11 @@ pub async fn renew_until(
     let mut driver = Driver::new(machine, connector, Some(claim), store, on_stage);
     driver.found = found;
     let outcome = driver.run_until(stop).await;
-    if outcome.is_err() {
+    // What this machine lacks says nothing about what was obtained.
+    let ours = |error: &ProvisionError| {
+        matches!(error, ProvisionError::Store(_) | ProvisionError::Key(_) | ProvisionError::KeyAway(_))
+    };
+    if outcome.as_ref().is_err_and(|error| !ours(error)) {
         // It would be gone on with for ever, and refused for ever.
         blocking(store, |store| store.discard_staged()).await.map_err(ProvisionError::Store)?;
     }

@@ -156,8 +156,13 @@ impl Provisioner {
                 let spent = self.issued.as_ref().is_some_and(|one| one.doubtful)
                     && rejection.as_ref().is_ok_and(Rejection::may_concern_token);
                 if spent {
-                    // The answer to its first use was lost. A new certificate.
+                    // The answer to its first use was lost, or was of no use. A new certificate, and not for ever: the
+                    // one before may have stayed behind.
                     self.issued = None;
+                    if let Ok(Rejection { status_code, error_code, error_message }) = rejection {
+                        let error = ProvisionError::TokenRefused { status_code, error_code, error_message };
+                        return self.interrupt(now, error);
+                    }
                     return self.attempt(now);
                 }
                 // A service that failed does not say how far it came.

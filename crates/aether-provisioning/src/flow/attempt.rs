@@ -9,6 +9,7 @@ use super::state::{Resume, State};
 use super::step::Next;
 use super::{CLOCK_CHECK, Issued, Provisioner, RELEASED, SAME_CLIENT_PAUSE, TOKEN_LIFETIME};
 use crate::ProvisionError;
+use crate::error::Pace;
 use crate::retry::Verdict;
 
 impl Provisioner {
@@ -58,7 +59,13 @@ impl Provisioner {
 
     /// After a failure: tells it and rests, or ends the run with it.
     pub(super) fn interrupt(&mut self, now: Now, error: ProvisionError) -> Next {
-        match self.waits.after(error.pace(), now.random) {
+        let pace = error.pace();
+        self.interrupt_at(now, error, pace)
+    }
+
+    /// As [`interrupt`](Self::interrupt), at this pace.
+    pub(super) fn interrupt_at(&mut self, now: Now, error: ProvisionError, pace: Pace) -> Next {
+        match self.waits.after(pace, now.random) {
             Verdict::After(delay) => {
                 self.actions.clear();
                 self.disconnect();

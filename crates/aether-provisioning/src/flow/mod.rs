@@ -126,6 +126,11 @@ impl Provisioner {
     /// A run that ends with the next identity of the Thing that `claim` has to be answered with: a rotation.
     #[must_use]
     pub fn renew(claim: &Claim, thing_name: &ThingName, start: Start, now: Now) -> Self {
+        let start = match start {
+            // Left by somebody who was given it by hand, perhaps; not what is asked for here.
+            Start::Registered(identity) if identity.thing_name() != thing_name => Start::Empty,
+            start @ (Start::Registered(_) | Start::Issued(_) | Start::Empty) => start,
+        };
         Self::begin(Some(Request::of(claim, Some(thing_name.clone()))), claim.retry_policy(), None, start, now)
     }
 

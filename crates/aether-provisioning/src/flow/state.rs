@@ -40,8 +40,9 @@ pub(super) enum State {
 pub(super) struct Proof {
     pub(super) identity: Identity,
     pub(super) attempts: u32,
-    /// When it was tried first.
-    pub(super) since: Instant,
+    /// How often the broker has refused it, and since when.
+    pub(super) refusals: u32,
+    pub(super) refused_since: Option<Instant>,
 }
 
 /// What follows a rest.

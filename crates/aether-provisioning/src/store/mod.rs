@@ -117,10 +117,13 @@ impl Contents {
     /// token that is unplugged: no reason to claim another identity. `None` where there is an active one.
     #[must_use]
     pub fn key_away(&self) -> Option<&Finding> {
-        let away = |finding: &&Finding| matches!(finding.fault, Fault::Key(_));
+        let away = |finding: &&Finding| finding.what == ACTIVE && matches!(finding.fault, Fault::Key(_));
         self.findings.iter().find(away).filter(|_| self.active.is_none())
     }
 }
+
+/// What a [`Finding`] calls the identity in use.
+const ACTIVE: &str = "the active identity";
 
 /// How far the identity under way has come.
 #[derive(Clone, Debug, Default)]

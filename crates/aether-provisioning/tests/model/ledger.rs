@@ -76,6 +76,7 @@ impl Ledger {
 
     /// Something has happened that may cost one more certificate.
     pub(crate) fn may_cost_one(&mut self) {
+        self.bounded += 1;
         self.allowed += 1;
     }
 
@@ -127,8 +128,9 @@ impl Ledger {
         self.check(contents);
         self.active = active(contents);
         self.promoting = None;
-        self.bounded = 0;
         let found = Held::of(contents);
+        // The token that was found may be spent.
+        self.bounded = u32::from(matches!(found, Held::Issued(_)));
         if after_power_cut {
             self.kept(found);
         } else {

@@ -7,7 +7,7 @@
 //!                        a cloud of a page                 ledger     kill, a power cut leave?
 //! ```
 //!
-//! 2,000 schedules, or as many as `AETHER_MODEL_CASES` says: 100,000 every night. What fails is made as small as
+//! 2,000 schedules, or as many as `AETHER_MODEL_CASES` says: 100,000 is the nightly setting. What fails is made as small as
 //! possible, and its seed is kept in `tests/model/seeds.txt` and played first from then on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

@@ -15,7 +15,7 @@ use super::layout::{self, KeyFiles, Layout};
 use super::permissions::{self, Guard};
 use super::records::{self, IdentityRecord, IssuedRecord};
 use super::write::failed;
-use crate::{CertificateId, Identity, IssuedCertificate, KeySource, OwnershipToken};
+use crate::{CertificateId, Identity, IssuedCertificate, KeyError, KeySource, OwnershipToken};
 
 /// The most of a file that is read. Ours are far smaller: a device configuration fits an MQTT message of 128 KiB.
 const LIMIT: u64 = 1024 * 1024;
@@ -163,7 +163,17 @@ impl Files<'_> {
             let no_source =
                 || Trouble::Damage(path.clone(), Fault::Key(format!("{locator} is not kept by this program")));
             let key = self.keys.ok_or_else(no_source)?.open(locator);
-            let key = key.map_err(|fault| Trouble::Damage(path.clone(), Fault::Key(chain(&fault))))?;
+            let key = key.map_err(|fault| match fault {
+                KeyError::Unavailable(_) => Trouble::Damage(path.clone(), Fault::Key(chain(&fault))),
+                // A PIN that is wrong, say: to try it again at each start would lock the token.
+                KeyError::Refused(_) => {
+                    Trouble::Fatal(StoreError::Damaged { path: path.clone(), source: Box::new(fault) })
+                }
+                KeyError::Make { .. }
+                | KeyError::NotKept { .. }
+                | KeyError::NotFound { .. }
+                | KeyError::Unusable { .. } => damage(&path, &fault),
+            })?;
             return Ok((path, key));
         }
         let path = directory.join(names.pem);

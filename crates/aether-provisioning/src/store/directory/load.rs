@@ -52,7 +52,7 @@ impl Files<'_> {
         let mut contents = Contents { unconfirmed: roles.unconfirmed, ..Contents::default() };
 
         if let Some(id) = &roles.active {
-            contents.active = findings.pass("the active identity", self.identity_in_time(id, now))?;
+            contents.active = findings.pass(crate::store::ACTIVE, self.identity_in_time(id, now))?;
         }
         if let Some(id) = &roles.previous {
             match self.identity_in_time(id, now) {
