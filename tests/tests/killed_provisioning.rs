@@ -232,12 +232,20 @@ impl World {
 }
 
 fn script(kill: &Kill, mode: Mode, serial: &str) -> String {
-    let Kill::Held { step, of, nth } = kill else { return "[]".to_owned() };
+    let (step, of, nth) = match kill {
+        Kill::Held { step, of, nth } => (*step, *of, *nth),
+        // What comes after a stage is held, so that the kill comes before it however late it is.
+        Kill::Stage("opcua-listening") => ("connect", Client::Claim, 1),
+        Kill::Stage("claim-connected") => ("publish", Client::Claim, 1),
+        Kill::Stage("certificate-issued") => ("publish", Client::Claim, 2),
+        Kill::Stage("thing-registered") => ("connect", Client::Device, 1),
+        Kill::Stage(_) | Kill::After(_) => return "[]".to_owned(),
+    };
     let client_id = match of {
         Client::Claim => "aether-claim-*".to_owned(),
         Client::Device => format!("*{serial}"),
     };
-    let step = match (*step, mode.key) {
+    let step = match (step, mode.key) {
         (CREATE, "aws") => "create_keys",
         (CREATE, _) => "create_csr",
         (other, _) => other,
