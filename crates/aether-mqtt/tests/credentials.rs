@@ -89,7 +89,7 @@ fn roots_need_at_least_one_certificate_and_take_v1() {
 
 #[test]
 fn a_private_key_in_the_certificate_file_goes_nowhere_with_the_certificate() {
-    let (certificate, key) = aether_mqtt::testing::self_signed("device");
+    let (certificate, key) = pair("device");
     let both = format!("Bag Attributes\n{key}{certificate}{key}");
     let credentials = Credentials::from_pem(both.as_bytes(), key.as_bytes()).unwrap();
     assert_eq!(credentials.certificate_pem(), certificate.as_bytes());

@@ -23,7 +23,8 @@ Examples:
   aether identity export --config aether.toml --format device-client --out ~/.aws-iot-device-client
 
 Without --out the configuration is printed; it names the files of the state directory, and no key is copied. With it,
-configuration, certificate and private key are written there: the key with mode 0600, made directories with 0700.
+configuration, certificate and private key are written there: the key with mode 0600, made directories with
+0700 (0745 for the folder of the Device Client, which asks for that).
 The AWS IoT Device Client takes a certificate of mode 0644 only and the state directory keeps it closer, so that this
 client needs --out.
 
