@@ -115,16 +115,16 @@ fn a_first_identity_needs_no_confirmation_and_a_rotation_does(store: &dyn Identi
     check(store, "active c2, previous c1, staged nothing");
 }
 
-fn a_promotion_is_taken_back_once(store: &dyn IdentityStore) {
-    assert!(matches!(store.roll_back(), Err(StoreError::NoPrevious)));
-    store.promote(&identity("c1")).unwrap();
-    assert!(matches!(store.roll_back(), Err(StoreError::NoPrevious)));
-    store.promote(&identity("c2")).unwrap();
-    store.roll_back().unwrap();
-    check(store, "active c1, previous none, staged nothing");
-    assert!(matches!(store.roll_back(), Err(StoreError::NoPrevious)));
-    store.promote(&identity("c3")).unwrap();
-    check(store, "active c3 unconfirmed, previous c1, staged nothing");
+fn a_promotion_of_the_previous_identity_takes_the_last_one_back(store: &dyn IdentityStore) {
+    let (one, two) = (identity("c1"), identity("c2"));
+    store.promote(&one).unwrap();
+    store.promote(&two).unwrap();
+    store.promote(&one).unwrap();
+    check(store, "active c1 unconfirmed, previous c2, staged nothing");
+    store.promote(&two).unwrap();
+    check(store, "active c2 unconfirmed, previous c1, staged nothing");
+    store.confirm().unwrap();
+    check(store, "active c2, previous c1, staged nothing");
 }
 
 /// Runs each clause against both stores.
@@ -154,7 +154,7 @@ contract! {
     promoting_needs_no_staging_and_may_be_repeated
     promoting_the_active_identity_leaves_the_one_under_way
     a_first_identity_needs_no_confirmation_and_a_rotation_does
-    a_promotion_is_taken_back_once
+    a_promotion_of_the_previous_identity_takes_the_last_one_back
 }
 
 /// Every file and directory below `path`, and it itself.

@@ -271,7 +271,5 @@ fn a_damaged_previous_identity_or_note_leaves_the_active_one_alone() {
     store.promote(&identity("c1")).unwrap();
     store.promote(&identity("c2")).unwrap();
     Damage::Garbage.apply(&directory.path().join("identities/c1/private.key"));
-    let error = store.roll_back().unwrap_err();
-    assert!(chain(&error).contains("identities/c1/private.key is damaged: no private key found"), "{}", chain(&error));
     assert_eq!(ids(&load(&store)), [Some("c2"), None]);
 }

@@ -27,7 +27,6 @@ enum Call {
     StageRegistered(Identity),
     Promote(Identity),
     Confirm,
-    RollBack,
     DiscardStaged,
 }
 
@@ -40,7 +39,6 @@ impl Call {
             Self::StageRegistered(identity) => store.stage_registered(identity),
             Self::Promote(identity) => store.promote(identity),
             Self::Confirm => store.confirm(),
-            Self::RollBack => store.roll_back(),
             Self::DiscardStaged => store.discard_staged(),
         }
     }
@@ -48,7 +46,7 @@ impl Call {
 
 /// The calls of one life of a device, each of which is put to the test after those before it.
 fn lives(token: &Token) -> Vec<Vec<Call>> {
-    use Call::{Confirm, DiscardStaged, Prepare, Promote, RollBack, StageIssued, StageKey, StageRegistered};
+    use Call::{Confirm, DiscardStaged, Prepare, Promote, StageIssued, StageKey, StageRegistered};
     let [first, second, third, fourth] = ["c1", "c2", "c3", "c4"].map(|id| issued(id, Duration::ZERO));
     let own = issued("c5", Duration::ZERO);
     let (one, two, three) = (registered(&first), registered(&second), registered(&third));
@@ -100,18 +98,18 @@ fn lives(token: &Token) -> Vec<Vec<Call>> {
         ],
         // Rotations that are taken back.
         vec![
-            Promote(one),
+            Promote(one.clone()),
             StageIssued(second),
             StageRegistered(two.clone()),
             Promote(two.clone()),
-            RollBack,
-            Promote(two),
+            Promote(one),
+            Promote(two.clone()),
             Confirm,
             StageIssued(fourth.clone()),
             Promote(three),
             StageRegistered(registered(&fourth)),
             DiscardStaged,
-            RollBack,
+            Promote(two),
         ],
     ]
 }
@@ -160,11 +158,7 @@ impl<'a> Trial<'a> {
     fn check_recovery(&self, disk: &SimulatedDisk, what: &str) {
         let store = open(disk, self.token);
         let after = self.states.last().unwrap();
-        if matches!(self.call, Call::RollBack) && state(&store) == *after {
-            store.prepare().unwrap();
-        } else {
-            self.call.make(&store).unwrap();
-        }
+        self.call.make(&store).unwrap();
         assert_eq!(state(&store), *after, "{what} in {:?}, again", self.call);
         drop(store);
         disk.cut_power(Unsynced::Lost);
@@ -264,9 +258,6 @@ fn no_number_of_kills_in_a_row_loses_an_identity() {
     for seed in 0..20 {
         let disk = SimulatedDisk::new(seed);
         for (number, call) in lives(&token).into_iter().flatten().enumerate() {
-            if matches!(call, Call::RollBack) && state(&open(&disk, &token)).contains("previous none") {
-                continue;
-            }
             let trial = Trial::new(&disk, &token, &call);
             for kill in 0..4 {
                 let change = (seed * 7919 + number as u64 * 104_729 + kill * 1_299_709) % trial.changes;
@@ -276,14 +267,9 @@ fn no_number_of_kills_in_a_row_loses_an_identity() {
                 drop(store);
                 disk.cut_power(if kill % 2 == 0 { Unsynced::Random } else { Unsynced::Lost });
                 trial.check_state(&disk, &format!("seed {seed}, kill {kill} at change {change}"));
-                if matches!(call, Call::RollBack) && state(&open(&disk, &token)) == *trial.states.last().unwrap() {
-                    break;
-                }
             }
             disk.restart();
-            if !matches!(call, Call::RollBack) || state(&open(&disk, &token)) != *trial.states.last().unwrap() {
-                call.make(&open(&disk, &token)).unwrap();
-            }
+            call.make(&open(&disk, &token)).unwrap();
             assert_eq!(state(&open(&disk, &token)), *trial.states.last().unwrap());
         }
     }

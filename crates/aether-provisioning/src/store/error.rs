@@ -57,9 +57,6 @@ pub enum StoreError {
         /// Its directory.
         path: PathBuf,
     },
-    /// There is no previous identity to go back to.
-    #[error("there is no previous identity to go back to")]
-    NoPrevious,
     /// What stands there is not what was written, and what was asked cannot be done without it.
     #[error("{} is damaged", path.display())]
     Damaged {
@@ -89,12 +86,9 @@ impl StoreError {
                     | Kind::InvalidFilename
                     | Kind::Unsupported
             ),
-            Self::Mode { .. }
-            | Self::Owner { .. }
-            | Self::InUse { .. }
-            | Self::Taken { .. }
-            | Self::NoPrevious
-            | Self::Damaged { .. } => false,
+            Self::Mode { .. } | Self::Owner { .. } | Self::InUse { .. } | Self::Taken { .. } | Self::Damaged { .. } => {
+                false
+            }
         }
     }
 }

@@ -59,15 +59,6 @@ impl IdentityStore for MemoryStore {
         Ok(())
     }
 
-    fn roll_back(&self) -> Result<(), StoreError> {
-        self.with(|contents| {
-            let before = contents.previous.take().ok_or(StoreError::NoPrevious)?;
-            contents.active = Some(before);
-            contents.unconfirmed = false;
-            Ok(())
-        })
-    }
-
     fn discard_staged(&self) -> Result<(), StoreError> {
         self.with(|contents| contents.staged = Staged::Nothing);
         Ok(())

@@ -68,6 +68,7 @@ pub trait IdentityStore: Send + Sync + 'static {
 
     /// Makes an identity the active one, after its first good connect. The one before is kept as the previous one, and
     /// the new one counts as unconfirmed. Of an identity that is active already it only clears away what a kill left.
+    /// Of the previous one it takes the last promotion back: the two change places.
     ///
     /// # Errors
     ///
@@ -80,13 +81,6 @@ pub trait IdentityStore: Send + Sync + 'static {
     ///
     /// [`StoreError`] if it could not be noted.
     fn confirm(&self) -> Result<(), StoreError>;
-
-    /// Takes back the promotion of an identity that was not confirmed: the previous one is active again.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if it could not be noted, or if there is no previous identity.
-    fn roll_back(&self) -> Result<(), StoreError>;
 
     /// Forgets what is staged: key, issued certificate and registered identity. The active one stays.
     ///

@@ -74,26 +74,6 @@ impl Files<'_> {
         self.remove(layout::UNCONFIRMED)
     }
 
-    pub(super) fn roll_back(&self) -> Result<(), StoreError> {
-        let roles = self.roles()?;
-        let previous = roles.previous.as_ref().ok_or(StoreError::NoPrevious)?;
-        self.identity(previous).map_err(Trouble::error)?;
-        // None of this shows while the present one is active, and once it is not, nothing of it counts.
-        self.point(layout::PREVIOUS, previous)?;
-        let takeover = roles.active.clone().filter(|_| roles.unconfirmed);
-        let takeover = takeover.map(|to| Takeover { to, from: previous.clone() });
-        self.keep_takeovers(takeover.as_slice())?;
-        self.point(layout::ACTIVE, previous)?;
-        // It has happened; what cannot be cleared away now is not seen, and is cleared away later.
-        for name in [layout::UNCONFIRMED, layout::PREVIOUS] {
-            if let Err(error) = self.remove(name) {
-                tracing::debug!(error = &error as &dyn std::error::Error, "could not clear away after a roll-back");
-            }
-        }
-        self.sweep();
-        Ok(())
-    }
-
     pub(super) fn discard_staged(&self) -> Result<(), StoreError> {
         // In this order, as what is pending hides the staged key.
         self.remove_staged_key()?;

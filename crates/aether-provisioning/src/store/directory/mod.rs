@@ -55,7 +55,6 @@ use crate::{CertificateId, Identity, IdentityFiles, IssuedCertificate, KeySource
 /// | `stage_registered` | rename to `identity.json`, or to `pending` | the issued certificate | its spent token, not seen |
 /// | `promote` | rename to `active` | the old identity, and the new one registered | `pending`, not seen |
 /// | `confirm` | removal of `unconfirmed` | unconfirmed | nothing |
-/// | `roll_back` | rename to `active` | the new identity, unconfirmed | notes that no longer count |
 /// | `discard_staged` | removal of `pending`, or of `staged.key` | what was staged, perhaps without the key it replaced | nothing |
 ///
 /// What is left besides is cleared away by the next call that writes. What nothing points at is removed with it, unless
@@ -172,10 +171,6 @@ impl IdentityStore for DirectoryStore {
 
     fn confirm(&self) -> Result<(), StoreError> {
         self.writing(|store| store.confirm())
-    }
-
-    fn roll_back(&self) -> Result<(), StoreError> {
-        self.writing(|store| store.roll_back())
     }
 
     fn discard_staged(&self) -> Result<(), StoreError> {
