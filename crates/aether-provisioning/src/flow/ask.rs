@@ -6,6 +6,7 @@ use super::io::{Action, Login, Now, OwnKey, Record};
 use super::state::State;
 use super::step::Next;
 use super::{Issued, Provisioner};
+use crate::error::Pace;
 use crate::wire::{Outcome, Rejection};
 use crate::{AnswerProblem, IssuedCertificate, ProvisionError, Step};
 
@@ -123,7 +124,7 @@ impl Provisioner {
                             created.token,
                             issued_at.unwrap_or(now.wall),
                         );
-                        self.issued = Some(Issued { certificate, since, doubtful: false });
+                        self.issued = Some(Issued { certificate, since, found: false, doubtful: false });
                         self.store_issued(now)
                     }
                 }
@@ -158,10 +159,12 @@ impl Provisioner {
                 if spent {
                     // The answer to its first use was lost, or was of no use. A new certificate, and not for ever: the
                     // one before may have stayed behind.
-                    self.issued = None;
+                    let found = self.issued.take().is_some_and(|one| one.found);
                     if let Ok(Rejection { status_code, error_code, error_message }) = rejection {
                         let error = ProvisionError::TokenRefused { status_code, error_code, error_message };
-                        return self.interrupt(now, error);
+                        // What an earlier run left is not counted: it would be found at each start, and end each.
+                        let pace = if found { Pace::Normal } else { error.pace() };
+                        return self.interrupt_at(now, error, pace);
                     }
                     return self.attempt(now);
                 }

@@ -97,6 +97,8 @@ struct Issued {
     certificate: IssuedCertificate,
     /// Since when this run has it.
     since: Instant,
+    /// Whether an earlier run left it.
+    found: bool,
     /// Whether RegisterThing was asked with its token and no answer has come: it may be spent.
     doubtful: bool,
 }
@@ -166,7 +168,7 @@ impl Provisioner {
             // What was found may not have been synced by the process that was killed: it is kept once more.
             Start::Registered(identity) => machine.store_registered(identity),
             Start::Issued(certificate) => {
-                machine.issued = Some(Issued { certificate, since: now.instant, doubtful: true });
+                machine.issued = Some(Issued { certificate, since: now.instant, found: true, doubtful: true });
                 machine.rest(Resume::StoreIssued, now.instant)
             }
             Start::Empty if machine.request.is_none() => State::Failed,
