@@ -244,7 +244,7 @@ fn a_second_gateway_on_the_same_state_directory_is_refused() {
 }
 
 #[test]
-fn a_damaged_identity_is_named_with_its_file_and_left_alone() {
+fn a_damaged_identity_is_named_with_its_file_and_the_claim_gets_another() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::up(folder.path().join("sandbox"));
     let gateway = Gateway::new(folder.path().join("gateway"), &sandbox);
@@ -253,16 +253,16 @@ fn a_damaged_identity_is_named_with_its_file_and_left_alone() {
     first.terminate();
     assert_eq!(first.wait_for_exit(SOON).code(), Some(0), "{}", first.printed());
     let active = folder.path().join("gateway/state/identity/active");
+    let before = fs::read_to_string(&active).unwrap();
     fs::write(&active, "nonsense!\n").unwrap();
     let mut second = gateway.run();
-    assert_eq!(second.wait_for_exit(SOON).code(), Some(2), "{}", second.printed());
-    assert!(
-        second.printed().contains("state_dir") && second.printed().contains("identity/active"),
-        "{}",
-        second.printed()
-    );
-    assert!(!second.printed().contains("opcua-listening"), "told before anything is served: {}", second.printed());
-    assert_eq!(fs::read_to_string(active).unwrap(), "nonsense!\n");
+    second.wait_for_line("another identity", SOON, |line| line.contains("certificate-issued"));
+    second.wait_for_line("at work again", SOON, |line| line.contains("device-connected"));
+    assert!(second.printed().contains("identity/active") && second.printed().contains("not a certificate id"));
+    second.terminate();
+    assert_eq!(second.wait_for_exit(SOON).code(), Some(0), "{}", second.printed());
+    let after = fs::read_to_string(&active).unwrap();
+    assert!(after != before && after.trim().len() == 64, "{after}");
 }
 
 #[test]

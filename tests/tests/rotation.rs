@@ -114,7 +114,9 @@ fn a_device_that_runs_is_rotated_between_two_events_and_loses_none() {
     assert_eq!(output.status.code(), Some(0), "{}\n{}", text(&output.stderr), running.printed());
     let lines: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let stages: Vec<_> = lines.iter().filter_map(|line| line["stage"].as_str()).collect();
-    assert_eq!(stages, ["claim-connected", "certificate-issued", "thing-registered"]);
+    // That events flow again may be told before the answer or after it.
+    assert_eq!(stages[..3], ["claim-connected", "certificate-issued", "thing-registered"]);
+    assert!(stages[3..].iter().all(|stage| *stage == "device-connected"), "{stages:?}");
     let new = &lines.last().unwrap()["rotated"]["certificate_id"];
     assert_ne!(new, old);
     assert_eq!(lines[1]["detail"], *new);
