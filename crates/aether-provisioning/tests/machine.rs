@@ -296,10 +296,7 @@ fn a_token_that_may_be_spent_leads_to_a_new_certificate_on_a_session_of_its_own(
     run.give(rejected(REGISTER, 400, "InvalidCertificateOwnershipToken"));
     run.give(Input::Connected);
     run.subscribe(CREATE);
-    run.request(CREATE);
-    run.give(answer(CREATE, "accepted", &created("c1")));
-    run.persists();
-    run.give(Input::Persisted);
+    run.obtains_certificate("c1");
     run.subscribe(REGISTER);
     run.request(REGISTER);
     let error = run.fails(rejected(REGISTER, 400, "InvalidCertificateOwnershipToken"));
@@ -333,11 +330,8 @@ fn certificates_whose_registration_gets_lost_are_bounded() {
             run.connects();
             run.give(Input::Connected);
             run.subscribe(CREATE);
-            run.request(CREATE);
             certificates += 1;
-            run.give(answer(CREATE, "accepted", &created("c1")));
-            run.persists();
-            run.give(Input::Persisted);
+            run.obtains_certificate("c1");
         } else {
             run.connects();
             run.give(Input::Connected);
@@ -592,10 +586,7 @@ fn to_renewed(thing_name: &str) -> Run {
     run.connects();
     run.give(Input::Connected);
     run.subscribe(CREATE);
-    run.request(CREATE);
-    run.give(answer(CREATE, "accepted", &created("c1")));
-    run.persists();
-    run.give(Input::Persisted);
+    run.obtains_certificate("c1");
     run.subscribe(REGISTER);
     run.request(REGISTER);
     let _ = run.try_give(answer(REGISTER, "accepted", &registered(thing_name)));

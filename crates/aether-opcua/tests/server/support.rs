@@ -17,7 +17,7 @@ use opcua::{
     },
 };
 use tempfile::TempDir;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::task::JoinHandle;
 
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -155,11 +155,13 @@ impl Client {
         let builder = builder.connect_to_endpoint_directly(endpoint).unwrap();
         let (session, events) = builder.build(client.certificate_store().clone()).unwrap();
         let mut events = events.spawn();
-        let connected = tokio::select! {
-            connected = session.wait_for_connection() => connected,
-            _ = &mut events => false,
-            () = tokio::time::sleep(PATIENCE) => panic!("neither connected nor refused"),
+        let settled = async {
+            tokio::select! {
+                connected = session.wait_for_connection() => connected,
+                _ = &mut events => false,
+            }
         };
+        let connected = tokio::time::timeout(PATIENCE, settled).await.expect("connected or refused");
         connected.then_some(Self { session, events, _pki: pki })
     }
 
@@ -271,10 +273,13 @@ pub(crate) fn node(node_id: &str) -> NodeId {
 pub(crate) fn eventually(what: &'static str, condition: impl Fn() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
-        let deadline = Instant::now() + PATIENCE;
-        while !condition() {
-            assert!(Instant::now() < deadline, "not in time: {what} ({caller})");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let mut looks = tokio::time::interval(Duration::from_millis(2));
+        let holds = async {
+            while !condition() {
+                looks.tick().await;
+            }
+        };
+        let outcome = tokio::time::timeout(PATIENCE, holds).await;
+        assert!(outcome.is_ok(), "not in time: {what} ({caller})");
     }
 }

@@ -8,9 +8,9 @@ use super::io::{Action, Now};
 use super::state::{Resume, State};
 use super::step::Next;
 use super::{CLOCK_CHECK, Issued, Provisioner, RELEASED, SAME_CLIENT_PAUSE, TOKEN_LIFETIME};
-use crate::ProvisionError;
 use crate::error::Pace;
 use crate::retry::Verdict;
+use crate::{ProvisionError, Step};
 
 impl Provisioner {
     /// Begins an attempt, with what is known.
@@ -99,8 +99,8 @@ impl Provisioner {
     }
 
     pub(super) fn elapsed(&mut self, state: State, now: Now) -> Next {
-        match state {
-            State::Resting { resume } => match resume {
+        if let State::Resting { resume } = state {
+            return match resume {
                 Resume::Begin => self.attempt(now),
                 Resume::StoreIssued => {
                     self.forget_old_token(now);
@@ -108,56 +108,28 @@ impl Provisioner {
                 }
                 Resume::StoreRegistered { identity } => Ok(self.store_registered(*identity)),
                 Resume::Prove { proof } => Ok(self.try_proof(proof)),
-            },
-            State::SubscribingCreate { .. }
-            | State::Creating
-            | State::SubscribingRegister { .. }
-            | State::Registering => {
-                let after = self.request.as_ref().map(|one| one.answer_timeout).unwrap_or_default();
-                let step = self.arrow(&state);
-                self.doubt_token(&state);
-                self.interrupt(now, ProvisionError::Silent { step, after })
-            }
-            // These set no deadline: connecting and keeping have limits of their own.
-            other @ (State::Preparing
-            | State::Connecting
-            | State::StoringIssued
-            | State::StoringRegistered { .. }
-            | State::Proving { .. }
-            | State::StoringProven { .. }
-            | State::Done
-            | State::Failed) => Ok(other),
+            };
         }
-    }
-
-    /// A RegisterThing that stays unanswered may have been carried out, and then its token is spent.
-    pub(super) fn doubt_token(&mut self, state: &State) {
-        if let (State::Registering, Some(issued)) = (state, &mut self.issued) {
-            issued.doubtful = true;
-        }
+        let after = self.request.as_ref().map(|one| one.answer_timeout).unwrap_or_default();
+        self.unanswered(state, now, |step| ProvisionError::Silent { step, after })
     }
 
     pub(super) fn disconnected(&mut self, state: State, now: Now, source: SessionEnded) -> Next {
         self.connected = false;
-        match state {
-            State::SubscribingCreate { .. }
-            | State::Creating
-            | State::SubscribingRegister { .. }
-            | State::Registering => {
-                let step = self.arrow(&state);
-                self.doubt_token(&state);
-                self.interrupt(now, ProvisionError::Ended { step, source })
-            }
-            // No connection is needed now, or the one needed is not there yet.
-            other @ (State::Preparing
-            | State::Connecting
-            | State::StoringIssued
-            | State::StoringRegistered { .. }
-            | State::Proving { .. }
-            | State::StoringProven { .. }
-            | State::Resting { .. }
-            | State::Done
-            | State::Failed) => Ok(other),
+        self.unanswered(state, now, |step| ProvisionError::Ended { step, source })
+    }
+
+    /// The question that is open, if one is, gets no answer any more. Where none is, no connection is needed now, and
+    /// there is no limit but those of connecting and keeping.
+    fn unanswered(&mut self, state: State, now: Now, error: impl FnOnce(Step) -> ProvisionError) -> Next {
+        if !state.asks() {
+            return Ok(state);
         }
+        // A RegisterThing that stays unanswered may have been carried out, and then its token is spent.
+        if let (State::Registering, Some(issued)) = (&state, &mut self.issued) {
+            issued.doubtful = true;
+        }
+        let error = error(self.arrow(&state));
+        self.interrupt(now, error)
     }
 }

@@ -54,7 +54,8 @@ const SAME_CLIENT_PAUSE: Duration = Duration::from_millis(1100);
 ///            └─ what no further attempt can mend ──▶ Failed
 /// ```
 ///
-/// Every transition stands in `docs/provisioning-states.md`, which a test keeps true.
+/// What each input does in each state, reached by one way, stands in `docs/provisioning-states.md`, which a test keeps
+/// true.
 ///
 /// Feed one [`Input`] to [`handle`](Self::handle), drain [`poll`](Self::poll) until it returns `None`, then wait for the
 /// next input, at most until [`deadline`](Self::deadline). Time and randomness are inputs: the machine reads no clock.

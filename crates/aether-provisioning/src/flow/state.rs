@@ -58,6 +58,14 @@ pub(super) enum Resume {
 }
 
 impl State {
+    /// Whether a question to the broker or the service is open.
+    pub(super) fn asks(&self) -> bool {
+        matches!(
+            self,
+            Self::SubscribingCreate { .. } | Self::Creating | Self::SubscribingRegister { .. } | Self::Registering
+        )
+    }
+
     /// The arrow of the flow that this state waits on.
     pub(super) fn arrow(&self, from_csr: bool) -> Step {
         match self {

@@ -148,6 +148,15 @@ impl Run {
         serde_json::from_slice(&payload).unwrap()
     }
 
+    /// Asks for a certificate, is given `id`, and keeps it.
+    #[track_caller]
+    pub(crate) fn obtains_certificate(&mut self, id: &str) {
+        self.request(CREATE);
+        self.give(answer(CREATE, "accepted", &created(id)));
+        self.persists();
+        self.give(Input::Persisted);
+    }
+
     pub(crate) fn to_connecting() -> Self {
         let mut run = Self::start();
         assert!(!run.prepares());
